@@ -183,3 +183,16 @@ def arrow_schema(table: str, *, embed_images: bool = True):
     }  # fmt: skip
     return pa.schema([(name, types[kind]) for name, kind in TABLES[table].items()
                       if embed_images or kind != "image"])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """An immutable Parquet file of a published table, sealed on disk; `path` is its path in the dataset."""
+
+    path: str
+    table: str
+    first_seq: int
+    last_seq: int
+    rows: int
+    sha256: str
+    sealed_at: int

@@ -1,0 +1,123 @@
+"""The image bank: image files under the hash of their bytes, and the pictures that voters are shown.
+
+What is stored is the model's own picture, lossless and without metadata (PNG). What a voter gets is that
+picture in one common square box, in one codec at one quality, so that neither size nor format tells who made
+it. Which images exist, and who may see them, is in the ledger; the bank only holds bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arena.errors import ImageRejected
+from arena.records import content_id
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+CODEC, MEDIA_TYPE, QUALITY = "WEBP", "image/webp", 90
+BLANK_SPREAD = 3  # a picture whose channels all span at most this many of 255 levels shows nothing
+CACHED = 256  # displayed pictures kept in memory
+
+
+class Bank:
+    """Files under `folder`, shown in a box of `display_px` pixels a side."""
+
+    def __init__(self, folder: str | Path, *, display_px: int = 768):
+        self.folder = Path(folder)
+        self.display_px = display_px
+        self._shown: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, picture: Picture) -> tuple[str, int]:
+        """Store a picture; returns its image id and its size in bytes. Raises ImageRejected when it is blank."""
+        picture = picture.convert("RGB")
+        if all(high - low <= BLANK_SPREAD for low, high in picture.getextrema()):
+            raise ImageRejected("The model answered with a blank image.")
+        data = _encode(picture, "PNG", compress_level=3)
+        image_id = content_id(data)
+        path = self._path(image_id)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+            with open(scratch, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, path)
+        return image_id, len(data)
+
+    def read(self, image_id: str) -> bytes:
+        """The stored PNG. Raises FileNotFoundError."""
+        return self._path(image_id).read_bytes()
+
+    def has(self, image_id: str) -> bool:
+        return self._path(image_id).exists()
+
+    def remove(self, image_id: str) -> None:
+        self._path(image_id).unlink(missing_ok=True)
+        with self._lock:
+            self._shown.pop(image_id, None)
+
+    def display(self, image_id: str) -> bytes:
+        """The picture as every voter gets it: `display_px` square, `CODEC` at `QUALITY`, no metadata."""
+        with self._lock:
+            if image_id in self._shown:
+                self._shown.move_to_end(image_id)
+                return self._shown[image_id]
+        from PIL import Image
+
+        with Image.open(io.BytesIO(self.read(image_id))) as picture:
+            data = _encode(_boxed(picture.convert("RGB"), self.display_px), CODEC, quality=QUALITY, method=2)
+        with self._lock:
+            self._shown[image_id] = data
+            while len(self._shown) > CACHED:
+                self._shown.popitem(last=False)
+        return data
+
+    def sweep(self, keep: set[str], *, older_than: float) -> int:
+        """Remove files that are not in `keep` and were written before `older_than` (seconds since 1970);
+        returns how many. Private images go this way once their battle is over."""
+        removed = 0
+        for path in self.folder.glob("??/*.png"):
+            if path.stem not in keep and path.stat().st_mtime < min(older_than, time.time()):
+                self.remove(path.stem)
+                removed += 1
+        return removed
+
+    def _path(self, image_id: str) -> Path:
+        if not (len(image_id) == 32 and image_id.isalnum()):
+            raise FileNotFoundError(image_id)
+        return self.folder / image_id[:2] / f"{image_id}.png"
+
+
+def _boxed(picture: Picture, side: int) -> Picture:
+    """`picture` scaled to fit a square of `side` pixels, centred on neutral grey where it is not square."""
+    from PIL import Image
+
+    scale = side / max(picture.size)
+    size = tuple(max(1, round(length * scale)) for length in picture.size)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)
+    if picture.size == (side, side):
+        return picture
+    box = Image.new("RGB", (side, side), (128, 128, 128))
+    box.paste(picture, ((side - size[0]) // 2, (side - size[1]) // 2))
+    return box
+
+
+def _encode(picture: Picture, codec: str, **arguments) -> bytes:
+    """Bytes of the pixels alone: a fresh picture carries no text chunks, EXIF or profiles along."""
+    from PIL import Image
+
+    clean = Image.new("RGB", picture.size)
+    clean.paste(picture)
+    out = io.BytesIO()
+    clean.save(out, codec, **arguments)
+    return out.getvalue()

@@ -1,0 +1,327 @@
+"""The store of record: one SQLite file with prompts, images, battles, votes, exclusions and sealed shards.
+
+What a method that writes has returned from is on disk (WAL, synchronous FULL, one transaction a call). Rules
+that must hold under any race are held here by the database itself: one vote a battle, a vote only from the
+voter to whom the battle was served, a withdrawal only of a voter's last vote. Rows are never rewritten; the
+tables' columns are those of `arena.records.TABLES`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from arena.errors import AlreadyVoted, BattleExpired, LedgerError, NothingToWithdraw, UnknownBattle
+from arena.records import TABLES, Battle, Image, Prompt, Shard, Vote
+
+SCHEMA_VERSION = 1
+_SQL_TYPES = {"string": "TEXT", "json": "TEXT", "timestamp": "INTEGER", "int64": "INTEGER", "int8": "INTEGER",
+              "bool": "INTEGER", "float32": "REAL", "float64": "REAL"}  # fmt: skip
+_KEYS = {"votes": "vote_id", "images": "image_id", "prompts": "prompt_id"}
+# Columns of images that are the prompt's are not stored twice; they are joined when a row is published.
+_FROM_PROMPT = ("prompt", "category", "sub_category", "complexity")
+
+
+def _ddl() -> Iterator[str]:
+    for table, columns in TABLES.items():
+        kept = [(c, t) for c, t in columns.items() if t != "image" and not (table == "images" and c in _FROM_PROMPT)]
+        body = ", ".join(f"{c} {_SQL_TYPES[t]} NOT NULL" for c, t in kept)
+        private = ", private INTEGER NOT NULL" if table in ("images", "prompts") else ""
+        unique = f", UNIQUE ({_KEYS[table]})" if table in _KEYS else ""
+        yield f"CREATE TABLE {table} (seq INTEGER PRIMARY KEY AUTOINCREMENT, {body}{private}{unique})"
+    yield "CREATE UNIQUE INDEX one_vote_a_battle ON votes (battle_id)"
+    yield "CREATE INDEX votes_of_a_voter ON votes (voter, seq)"
+    yield "CREATE INDEX exclusions_of_a_vote ON exclusions (vote_id)"
+    yield "CREATE INDEX images_of_a_prompt ON images (prompt_id)"
+    yield ("CREATE TABLE battles (battle_id TEXT PRIMARY KEY, voter TEXT NOT NULL, prompt_id TEXT NOT NULL, "
+           "image_a TEXT NOT NULL, image_b TEXT NOT NULL, mode TEXT NOT NULL, served_from TEXT NOT NULL, "
+           "pair_probability REAL NOT NULL, created_at INTEGER NOT NULL, token_a TEXT NOT NULL, "
+           "token_b TEXT NOT NULL, voided TEXT)")  # fmt: skip
+    yield "CREATE INDEX battles_of_a_voter ON battles (voter, created_at)"
+    yield "CREATE UNIQUE INDEX battle_by_token_a ON battles (token_a)"
+    yield "CREATE UNIQUE INDEX battle_by_token_b ON battles (token_b)"
+    yield ("CREATE TABLE shards (path TEXT PRIMARY KEY, \"table\" TEXT NOT NULL, first_seq INTEGER NOT NULL, "
+           "last_seq INTEGER NOT NULL, rows INTEGER NOT NULL, sha256 TEXT NOT NULL, sealed_at INTEGER NOT NULL, "
+           "published_at INTEGER)")  # fmt: skip
+    yield f"PRAGMA user_version = {SCHEMA_VERSION}"
+
+
+class Ledger:
+    """Opens (or makes) the ledger at `path`. Safe to share between threads: each has its own connection, and
+    writers take turns. `clock` gives seconds since 1970. Raises LedgerError when the file cannot be used."""
+
+    def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.time):
+        self.path = Path(path)
+        self.clock = clock
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._write = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._transaction() as db:
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                if version == 0:
+                    for statement in _ddl():
+                        db.execute(statement)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(f"{self.path}: cannot be used as a ledger ({error})") from error
+        if version not in (0, SCHEMA_VERSION):
+            raise LedgerError(f"{self.path}: written by another version (schema {version}, ours is {SCHEMA_VERSION})")
+
+    def now(self) -> int:
+        """The present, in milliseconds."""
+        return int(self.clock() * 1000)
+
+    def close(self) -> None:
+        with self._write:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+            self._local = threading.local()
+
+    # -- prompts and images ------------------------------------------------------------------------------
+
+    def add_prompts(self, prompts: Iterable[Prompt], *, private: bool = False) -> None:
+        """Prompts that are there already are left as they are."""
+        with self._transaction() as db:
+            for prompt in prompts:
+                self._insert(db, "prompts", {**asdict(prompt), "private": private}, "OR IGNORE")
+
+    def add_image(self, image: Image) -> None:
+        with self._transaction() as db:
+            self._insert(db, "images", asdict(image), "OR IGNORE")
+
+    def prompt(self, prompt_id: str) -> Prompt | None:
+        row = self._one("SELECT * FROM prompts WHERE prompt_id = ?", prompt_id)
+        return _prompt(row) if row else None
+
+    def prompts(self, *, source: str | None = None) -> list[Prompt]:
+        """Public prompts, oldest first."""
+        sql = "SELECT * FROM prompts WHERE private = 0" + (" AND prompt_source = ?" if source else "") + " ORDER BY seq"
+        return [_prompt(row) for row in self._all(sql, *([source] if source else []))]
+
+    def image(self, image_id: str) -> Image | None:
+        row = self._one("SELECT * FROM images WHERE image_id = ?", image_id)
+        return _image(row) if row else None
+
+    def banked_images(self) -> list[Image]:
+        """Every image that may be served to anybody, oldest first."""
+        return [_image(row) for row in self._all("SELECT * FROM images WHERE private = 0 ORDER BY seq")]
+
+    # -- battles -----------------------------------------------------------------------------------------
+
+    def add_battle(self, battle: Battle) -> None:
+        with self._transaction() as db:
+            self._insert(db, "battles", {
+                "battle_id": battle.battle_id, "voter": battle.voter, "prompt_id": battle.prompt.prompt_id,
+                "image_a": battle.image_a.image_id, "image_b": battle.image_b.image_id, "mode": battle.mode,
+                "served_from": battle.served_from, "pair_probability": battle.pair_probability,
+                "created_at": battle.created_at, "token_a": battle.token_a, "token_b": battle.token_b,
+            })  # fmt: skip
+
+    def battle(self, battle_id: str) -> Battle | None:
+        row = self._one("SELECT * FROM battles WHERE battle_id = ?", battle_id)
+        return self._battle(row) if row else None
+
+    def open_battles(self, voter: str, since: int) -> list[Battle]:
+        """The voter's battles that are neither voted nor voided nor older than `since`, oldest first: what a
+        reload or a restart goes on with."""
+        rows = self._all("SELECT * FROM battles b WHERE voter = ? AND created_at >= ? AND voided IS NULL AND NOT EXISTS "
+                         "(SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id) ORDER BY created_at, rowid",
+                         voter, since)  # fmt: skip
+        return [self._battle(row) for row in rows]
+
+    def image_of_token(self, token: str) -> str | None:
+        """The image that is served under this token."""
+        row = self._one("SELECT image_a AS image FROM battles WHERE token_a = ? UNION ALL "
+                        "SELECT image_b FROM battles WHERE token_b = ?", token, token)  # fmt: skip
+        return row["image"] if row else None
+
+    def void_battle(self, battle_id: str, reason: str) -> None:
+        """Nobody can vote on it any more, and nothing counts for or against its models."""
+        with self._transaction() as db:
+            db.execute("UPDATE battles SET voided = ? WHERE battle_id = ? AND voided IS NULL", (reason, battle_id))
+
+    def seen(self, voter: str) -> list[tuple[str, str, str]]:
+        """(prompt_id, image_a, image_b) of every battle that was served to this voter."""
+        rows = self._all("SELECT prompt_id, image_a, image_b FROM battles WHERE voter = ?", voter)
+        return [tuple(row) for row in rows]
+
+    # -- votes -------------------------------------------------------------------------------------------
+
+    def cast_vote(self, battle_id: str, voter: str, make: Callable[[Battle], Vote], *, not_before: int) -> Vote:
+        """Write the vote that `make(battle)` returns, if this voter may still cast it; on disk when this
+        returns. Raises UnknownBattle, AlreadyVoted or BattleExpired, and then nothing changed."""
+        with self._transaction() as db:
+            row = db.execute("SELECT * FROM battles WHERE battle_id = ? AND voter = ?", (battle_id, voter)).fetchone()
+            if row is None:
+                raise UnknownBattle("This battle is not known here, or was served to somebody else.")
+            if db.execute("SELECT 1 FROM votes WHERE battle_id = ?", (battle_id,)).fetchone():
+                raise AlreadyVoted("You have already voted on this battle.")
+            if row["voided"] or row["created_at"] < not_before:
+                raise BattleExpired("This battle has expired. Here is a fresh one.")
+            vote = make(self._battle(row))
+            self._insert(db, "votes", asdict(vote))
+        return vote
+
+    def exclude(self, vote_id: str, reason: str) -> None:
+        with self._transaction() as db:
+            self._exclude(db, vote_id, reason)
+
+    def withdraw(self, battle_id: str, voter: str) -> Vote:
+        """Exclude the voter's vote on `battle_id` as withdrawn, if it is the last one that they cast and it
+        still stands. Raises NothingToWithdraw otherwise."""
+        with self._transaction() as db:
+            row = db.execute("SELECT * FROM votes WHERE voter = ? ORDER BY seq DESC LIMIT 1", (voter,)).fetchone()
+            if row is None or row["battle_id"] != battle_id:
+                raise NothingToWithdraw("Only your last vote can be taken back.")
+            if db.execute("SELECT 1 FROM exclusions WHERE vote_id = ?", (row["vote_id"],)).fetchone():
+                raise NothingToWithdraw("This vote is taken back already.")
+            self._exclude(db, row["vote_id"], "withdrawn")
+        return _vote(row)
+
+    def vote_of(self, battle_id: str) -> Vote | None:
+        row = self._one("SELECT * FROM votes WHERE battle_id = ?", battle_id)
+        return _vote(row) if row else None
+
+    def votes_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
+        """(seq, published row) of votes after `seq`, in the order in which they were cast."""
+        return self._published("votes", seq, -1)
+
+    def exclusions_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
+        return self._published("exclusions", seq, -1)
+
+    def pair_record(self, image_a: str, image_b: str) -> dict[str, int]:
+        """Standing votes on this pair of images, whichever side each was on: {"a": , "b": , "both_good": ,
+        "both_bad": }, where a is `image_a`."""
+        record = {"a": 0, "b": 0, "both_good": 0, "both_bad": 0}
+        rows = self._all(
+            "SELECT image_a, winner, COUNT(*) AS n FROM votes v WHERE ((image_a = ? AND image_b = ?) OR "
+            "(image_a = ? AND image_b = ?)) AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.vote_id = v.vote_id "
+            "AND e.reason != 'restored' AND NOT EXISTS (SELECT 1 FROM exclusions r WHERE r.vote_id = e.vote_id "
+            "AND r.reason = 'restored' AND r.seq > e.seq)) GROUP BY image_a, winner",
+            image_a, image_b, image_b, image_a)  # fmt: skip
+        for row in rows:
+            winner = row["winner"]
+            if winner in ("model_a", "model_b"):
+                winner = "a" if (winner == "model_a") == (row["image_a"] == image_a) else "b"
+            record[winner] += row["n"]
+        return record
+
+    # -- publishing --------------------------------------------------------------------------------------
+
+    def unsealed(self, table: str, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """(seq, published row) of rows that no shard holds yet, ascending; images come without their bytes,
+        and what is private never comes."""
+        row = self._one('SELECT COALESCE(MAX(last_seq), 0) AS seq FROM shards WHERE "table" = ?', table)
+        return self._published(table, row["seq"], limit)
+
+    def record_shard(self, shard: Shard) -> None:
+        with self._transaction() as db:
+            self._insert(db, "shards", asdict(shard))
+
+    def pending_shards(self) -> list[Shard]:
+        """Sealed shards that the Hub does not have yet, oldest first."""
+        rows = self._all("SELECT * FROM shards WHERE published_at IS NULL ORDER BY rowid")
+        return [Shard(**{k: row[k] for k in Shard.__slots__}) for row in rows]
+
+    def mark_published(self, paths: Sequence[str], now: int) -> None:
+        with self._transaction() as db:
+            db.executemany("UPDATE shards SET published_at = ? WHERE path = ?", [(now, path) for path in paths])
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each published table (what is private left out)."""
+        return {table: self._one(f"SELECT COUNT(*) AS n FROM {table}{_public(table)}")["n"] for table in TABLES}
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    def _published(self, table: str, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        columns = [c for c, t in TABLES[table].items() if t != "image"]
+        if table == "images":
+            chosen = ", ".join(f"p.{c}" if c in _FROM_PROMPT else f"t.{c}" for c in columns)
+            source = "images t JOIN prompts p USING (prompt_id) WHERE t.private = 0 AND"
+        else:
+            chosen = ", ".join(f"t.{c}" for c in columns)
+            source = f"{table} t WHERE " + ("t.private = 0 AND" if table == "prompts" else "")
+        rows = self._all(f"SELECT t.seq, {chosen} FROM {source} t.seq > ? ORDER BY t.seq LIMIT ?", after, limit)
+        bools = [c for c, t in TABLES[table].items() if t == "bool"]
+        return [(row[0], {**dict(zip(columns, tuple(row)[1:], strict=True)), **{c: bool(row[c]) for c in bools}})
+                for row in rows]  # fmt: skip
+
+    def _exclude(self, db: sqlite3.Connection, vote_id: str, reason: str) -> None:
+        self._insert(db, "exclusions", {"vote_id": vote_id, "reason": reason, "created_at": self.now(), "extra": "{}"})
+
+    def _battle(self, row: sqlite3.Row) -> Battle:
+        prompt, a, b = self.prompt(row["prompt_id"]), self.image(row["image_a"]), self.image(row["image_b"])
+        if prompt is None or a is None or b is None:
+            raise LedgerError(f"battle {row['battle_id']} points at a prompt or image that is not there")
+        return Battle(row["battle_id"], row["voter"], prompt, a, b, row["mode"], row["served_from"],
+                      row["pair_probability"], row["created_at"], row["token_a"], row["token_b"])  # fmt: skip
+
+    def _insert(self, db: sqlite3.Connection, table: str, row: dict[str, Any], conflict: str = "") -> None:
+        if table == "images":
+            row = {k: v for k, v in row.items() if k not in _FROM_PROMPT}
+        names = ", ".join(f'"{name}"' for name in row)
+        marks = ", ".join("?" * len(row))
+        db.execute(f"INSERT {conflict} INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
+
+    def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        return self._read(sql, values).fetchone()
+
+    def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        return self._read(sql, values).fetchall()
+
+    def _read(self, sql: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        try:
+            return self._connection().execute(sql, tuple(values))
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self.path}: cannot be read ({error})") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One writer at a time; everything or nothing. The commit is the fsync."""
+        with self._write:
+            db = self._connection()
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            except BaseException as error:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise LedgerError(f"{self.path}: could not be written; nothing changed ({error})") from error
+                raise
+
+    def _connection(self) -> sqlite3.Connection:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._local.connection = connection
+            self._connections.append(connection)
+        return connection
+
+
+def _public(table: str) -> str:
+    return " WHERE private = 0" if table in ("images", "prompts") else ""
+
+
+def _prompt(row: sqlite3.Row) -> Prompt:
+    return Prompt(**{k: row[k] for k in Prompt.__slots__})
+
+
+def _image(row: sqlite3.Row) -> Image:
+    return Image(**{k: bool(row[k]) if k == "private" else row[k] for k in Image.__slots__})
+
+
+def _vote(row: sqlite3.Row) -> Vote:
+    return Vote(**{k: bool(row[k]) if k == "signed_in" else row[k] for k in Vote.__slots__})
