@@ -1,0 +1,134 @@
+"""Owns the Leaderboard: standings, groups, pairs and notes of one source, and its JSON contract."""
+
+import zlib
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from leaderboard import errors
+from leaderboard.columns import NO_TIME, iso
+from leaderboard.intervals import wilson
+from leaderboard.notes import notes_of
+from leaderboard.ratings import METHODS
+from leaderboard.standings import table, verdicts
+from leaderboard.tally import UNGROUPED, Pairs, group_of, tally
+
+DEFAULT_METHOD = "bradley-terry"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read: rows, how many count, what was left out by reason, and when the first and last were cast."""
+
+    votes: int
+    counted: int
+    left_out: dict
+    models: int
+    voters: int
+    first: str | None
+    last: str | None
+    revision: str | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """One category (or sub-category, or complexity): its votes, its own standings, who leads."""
+
+    votes: int
+    standings: tuple
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models head to head: how often they met, the share that model_a took (half of each draw), its 95%
+    Wilson interval."""
+
+    model_a: str
+    model_b: str
+    votes: int
+    win_rate_a: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Everything that is shown of one source of votes. `by` says what the groups are; `models` holds what the
+    app knows of a model: id -> {"name", "organisation", "licence", "demo"}, all optional."""
+
+    source: Source
+    method: str
+    standings: tuple
+    groups: dict
+    pairs: tuple
+    notes: tuple
+    by: str = "category"
+    models: dict = field(default_factory=dict)
+
+    def name(self, model):
+        """The name to show for a model's id."""
+        return str(self.models.get(model, {}).get("name") or model)
+
+    def to_json(self):
+        """The published contract as plain dicts and lists: models by id, floats rounded to 6 decimals, no NaN."""
+        return _plain({
+            "source": asdict(self.source), "method": self.method,
+            "standings": [asdict(row) for row in self.standings],
+            "categories": {name: {"votes": group.votes, "standings": [asdict(row) for row in group.standings],
+                                  "verdict": group.verdict} for name, group in self.groups.items()},
+            "pairs": [asdict(pair) for pair in self.pairs], "notes": list(self.notes)})
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return round(value, 6) + 0.0 if isinstance(value, float) else value
+
+
+def build(votes, method=DEFAULT_METHOD, seed=0, by="category", models=None):
+    """Compute the Leaderboard of checked Votes; the same votes, method and seed give the same one.
+
+    Raises errors.UnknownChoice for a method or grouping that is in no table.
+    """
+    if method not in METHODS:
+        raise errors.UnknownChoice(f"no method is called {method!r}; known are {', '.join(METHODS)}")
+    counts = tally(votes, by)
+    names, codes = group_of(votes, by)
+    overall = Pairs.of(counts.total())
+    whole = table(votes, overall, method, np.random.default_rng(seed))
+    tables = {}
+    if names != (UNGROUPED,):
+        for at, name in enumerate(names):
+            part = votes.where(codes == at)
+            if len(part):
+                rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+                tables[name] = table(part, Pairs.of(counts.counts[at]), method, rng)
+    verdict = verdicts(tables)
+    groups = {name: Group(int(counts.counts[at].sum()), tables[name].rows, verdict[name])
+              for at, name in enumerate(names) if name in tables}
+    source = _source(votes)
+    return Leaderboard(source, method, whole.rows, groups, _pairs(whole.rows, overall, votes.models),
+                       notes_of(votes, counts.total(), whole, method, by, groups), by, dict(models or {}))
+
+
+def _source(votes):
+    timed = votes.created_at[votes.created_at != NO_TIME]
+    voters = np.unique(votes.voter.codes[votes.voter.codes >= 0])
+    return Source(votes.total, len(votes), dict(votes.left_out), len(votes.models), len(voters),
+                  iso(timed.min()) if len(timed) else None, iso(timed.max()) if len(timed) else None, votes.revision)
+
+
+def _pairs(rows, pairs, models):
+    """Pairs that met, in the order of the standings."""
+    found, battles, score = [], pairs.battles, pairs.score
+    place = {model: at for at, model in enumerate(models)}
+    for first, upper_row in enumerate(rows):
+        for lower_row in rows[first + 1:]:
+            a, b = place[upper_row.model], place[lower_row.model]
+            if met := int(battles[a, b]):
+                found.append(Pair(upper_row.model, lower_row.model, met, float(score[a, b] / met),
+                                  *wilson(float(score[a, b]), met)))
+    return tuple(found)

@@ -1,0 +1,151 @@
+"""Owns one ranked table: votes of one group -> Standing rows and the verdict between its two best."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from leaderboard.intervals import INTERVALS, one_sided_bound, overlap_ranks, simultaneous_ranks
+from leaderboard.ratings import CENTRE, METHODS, UNBEATEN, WINLESS, anchor_weights, elo_online
+
+VOTE_FLOOR = 30  # with fewer votes a model is preliminary
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One model's row, fields as in the published contract. Ratings are Elo points, None where there is none.
+
+    `wins`, `losses`, `both_good` and `both_bad` add up to `votes`; `win_rate` = (wins + half the draws) / votes;
+    `acceptability` = (wins + both_good) / votes, the share of its battles in which its image was called good.
+    """
+
+    rank: int
+    rank_lower: int
+    rank_upper: int
+    model: str
+    rating: float | None
+    rating_lower: float | None
+    rating_upper: float | None
+    elo: float
+    votes: int
+    wins: int
+    losses: int
+    both_good: int
+    both_bad: int
+    win_rate: float
+    acceptability: float
+    preliminary: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows, best first (models without a rating last), and what can't be said in a row.
+
+    `status` {model: ratings.RATED, UNBEATEN, WINLESS or APART}; `at_least` {unbeaten model: lower bound};
+    `clustered`: whether the intervals take votes on one prompt together; `gap_p`: the two-sided p-value of the
+    hypothesis that the two best are equally good, None where there are too few votes to ask.
+    """
+
+    rows: tuple
+    status: dict
+    at_least: dict
+    clustered: bool
+    gap_p: float | None
+
+
+def table(votes, pairs, method, rng):
+    """Rank the models of `votes` that took part in a battle; `pairs` are the same votes' counts."""
+    battles = pairs.battles.sum(axis=1)
+    taking_part = np.flatnonzero(battles)
+    ratings = METHODS[method](votes, pairs)
+    rated = ratings.rated
+    count = len(votes.models)
+    lower, upper, shift, clustered = np.full(count, np.nan), np.full(count, np.nan), 0.0, False
+    rank_lower, rank_upper = np.ones(count, np.int64), np.full(count, max(1, len(taking_part)))
+    established = (battles >= VOTE_FLOOR) & np.isfinite(ratings.rating)
+    if len(rated):
+        inner = np.zeros(count)
+        inner[rated] = pairs.only(rated).battles.sum(axis=1)
+        weights = anchor_weights(ratings, established, inner)
+        shift = CENTRE - float(ratings.rating[rated] @ weights / weights.sum())
+        spread = INTERVALS[method](votes, pairs, ratings, weights, rng)
+        lower[rated], upper[rated], clustered = spread.lower, spread.upper, spread.clustered
+        rank_lower[rated], rank_upper[rated] = simultaneous_ranks(ratings.rating[rated], spread.draws)
+    at_least = {}
+    for model in taking_part:
+        bound = one_sided_bound(model, pairs, ratings)
+        if bound is not None and ratings.status[model] == WINLESS:
+            upper[model] = bound
+        elif bound is not None:
+            at_least[votes.models[model]] = bound + shift
+    rank = overlap_ranks(lower, upper)
+    ticker = elo_online(votes)
+    wins, losses = pairs.wins.sum(axis=1), pairs.wins.sum(axis=0)
+    good, bad = pairs.both_good.sum(axis=1), pairs.both_bad.sum(axis=1)
+
+    def points(value):
+        return float(value + shift) if math.isfinite(value) else None
+
+    rows = [Standing(
+        rank=int(rank[m]), rank_lower=int(min(rank_lower[m], rank[m])),
+        rank_upper=int(max(rank_upper[m], rank[m])), model=votes.models[m], rating=points(ratings.rating[m]),
+        rating_lower=points(lower[m]), rating_upper=points(upper[m]), elo=float(ticker[m]),
+        votes=int(battles[m]), wins=int(wins[m]), losses=int(losses[m]), both_good=int(good[m]),
+        both_bad=int(bad[m]), win_rate=float((wins[m] + 0.5 * (good[m] + bad[m])) / battles[m]),
+        acceptability=float((wins[m] + good[m]) / battles[m]), preliminary=not bool(established[m]),
+    ) for m in taking_part]
+    rows.sort(key=lambda row: (row.rating is None, -(row.rating or 0.0), -row.win_rate, -row.votes, row.model))
+    status = {votes.models[m]: ratings.status[m] for m in taking_part}
+    gap_p = _gap(rows, status, pairs, votes.models, spread.draws if len(rated) else None, rated)
+    return Table(tuple(rows), status, at_least, clustered, gap_p)
+
+
+def two_best(rows, status):
+    """The two best among rows with enough votes to be judged: an unbeaten one leads. Fewer where there are fewer."""
+    enough = [row for row in rows if row.votes >= VOTE_FLOOR]
+    return sorted(enough, key=lambda row: status[row.model] != UNBEATEN)[:2]
+
+
+def _gap(rows, status, pairs, models, draws, rated):
+    best = two_best(rows, status)
+    if len(best) < 2:
+        return None
+    if all(row.rating is not None for row in best):
+        first, second = (int(np.flatnonzero(rated == models.index(row.model))[0]) for row in best)
+        deviation = max(float((draws[:, first] - draws[:, second]).std()), 1e-9)
+        return math.erfc((best[0].rating - best[1].rating) / deviation / math.sqrt(2))
+    first, second = (models.index(row.model) for row in best)
+    return sign_test(int(pairs.wins[first, second]), int(pairs.wins[second, first]))
+
+
+def sign_test(wins, losses):
+    """Exact two-sided p-value of an even chance; None of nothing."""
+    count = wins + losses
+    if not count:
+        return None
+    tail = sum(math.comb(count, k) for k in range(max(wins, losses), count + 1))
+    return min(1.0, 2.0 * tail / 2**count)
+
+
+def holm(p_values):
+    """Holm's (1979) adjusted p-values, in the given order."""
+    order = sorted(range(len(p_values)), key=lambda at: p_values[at])
+    adjusted, worst = [0.0] * len(p_values), 0.0
+    for step, at in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - step) * p_values[at]))
+        adjusted[at] = worst
+    return adjusted
+
+
+def verdicts(tables, level=0.05):
+    """{group: Table} -> {group: '<model> better', 'tie' or 'too few votes'}, Holm-corrected over the groups."""
+    asked = [name for name, ranked in tables.items() if ranked.gap_p is not None]
+    adjusted = dict(zip(asked, holm([tables[name].gap_p for name in asked]), strict=True))
+
+    def verdict(name):
+        if name not in adjusted:
+            return "too few votes"
+        best = two_best(tables[name].rows, tables[name].status)
+        return f"{best[0].model} better" if adjusted[name] < level else "tie"
+
+    return {name: verdict(name) for name in tables}

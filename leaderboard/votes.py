@@ -1,0 +1,227 @@
+"""Owns the checked table of votes: `read_votes` (any source) and `votes_from_rows` (rows in memory).
+
+Nothing is dropped in silence. What can't be trusted is refused with a typed error; what is sound but does
+not count (another mode, excluded, a model against itself, published twice) is counted by reason in
+`left_out`, so that always `total == len(votes) + sum(left_out.values())`.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from leaderboard import errors
+from leaderboard.columns import EMPTY, NO_TIME, Coded, encode, milliseconds, nothing, plural, some
+from leaderboard.formats import to_votes_columns
+from leaderboard.sources import OPTIONAL, REQUIRED, Raw, open_source
+
+OUTCOMES = ("model_a", "model_b", "both_good", "both_bad")
+A_WINS, B_WINS, BOTH_GOOD, BOTH_BAD = range(4)
+ALIASES = {"tie": "both_good", "tie (bothbad)": "both_bad"}
+GROUPINGS = ("category", "sub_category", "complexity")
+MAIN_MODE = "anonymous"
+NOT_NAMES = {"nan", "none", "null", "<na>"}
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Votes that count, oldest first (ties of time by vote_id; rows without a time stay behind their neighbour).
+
+    With n votes and K models: `model_a`, `model_b` int32 [n] index `models` (K names, alphabetical);
+    `winner` int8 [n] indexes OUTCOMES; `created_at` int64 [n], milliseconds UTC or NO_TIME; the rest Coded [n].
+    `total` counts the rows of the source and `left_out` says by reason why some do not count.
+    """
+
+    models: tuple
+    model_a: np.ndarray
+    model_b: np.ndarray
+    winner: np.ndarray
+    created_at: np.ndarray
+    category: Coded
+    sub_category: Coded
+    complexity: Coded
+    prompt_id: Coded
+    voter: Coded
+    mode: Coded
+    vote_id: Coded
+    source: str = ""
+    revision: str | None = None
+    total: int = 0
+    left_out: dict = field(default_factory=dict)
+    idle_exclusions: int = 0
+
+    def __len__(self):
+        return len(self.winner)
+
+    def where(self, rows):
+        """Only these rows (a mask or row numbers), with the same vocabularies and the same account of the source."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in
+                                ("model_a", "model_b", "winner", "created_at")},
+                       **{name: getattr(self, name).take(rows) for name in OPTIONAL if name != "created_at"})
+
+
+def read_votes(source, mode=MAIN_MODE):
+    """Read any source (see leaderboard.sources) into checked Votes of one mode.
+
+    Raises errors.SourceError where it can't be read and errors.BadVotes where its rows can't be trusted.
+    """
+    return check(open_source(source), mode)
+
+
+def votes_from_rows(rows, exclusions=(), mode=MAIN_MODE, source="memory"):
+    """Checked Votes from mappings with the columns of the `votes` table (and of `exclusions`)."""
+    return check(Raw(source, columns_of(rows, REQUIRED + OPTIONAL), columns_of(exclusions, ("vote_id", "reason",
+                                                                                           "created_at"))), mode)
+
+
+def from_arrow(table, exclusions=None, mode=MAIN_MODE, source="memory"):
+    """Checked Votes from a pyarrow Table with the columns of `votes` (and one of `exclusions`)."""
+    raw = Raw(source, {name: table[name] for name in table.column_names},
+              None if exclusions is None else {name: exclusions[name] for name in exclusions.column_names})
+    return check(raw, mode)
+
+
+def columns_of(rows, names):
+    """Mappings -> {name: list of cells} for those names that any row has (all of them where there is no row)."""
+    rows = list(rows)
+    return {name: [row.get(name) for row in rows] for name in names
+            if not rows or any(name in row for row in rows)}
+
+
+def check(raw, mode=MAIN_MODE):
+    """A Raw source -> Votes. Raises errors.BadVotes, its message led by the source's name."""
+    try:
+        return _check(raw, mode)
+    except errors.BadVotes as error:
+        raise type(error)(f"{raw.name}: {error}") from None
+
+
+def _check(raw, mode):
+    columns = to_votes_columns(raw.votes)
+    for name in REQUIRED:
+        if name not in columns:
+            found = ", ".join(sorted(columns)) or "none"
+            raise errors.MissingColumn(f"column {name} is missing (of the columns read, it has: {found})")
+    side_a, side_b = _names(columns["model_a"], "model_a"), _names(columns["model_b"], "model_b")
+    winner = _outcomes(columns["winner"])
+    rows = len(winner)
+    text = {name: encode(columns[name]) if name in columns else nothing(rows)
+            for name in OPTIONAL if name != "created_at"}
+    created_at = milliseconds(columns["created_at"]) if "created_at" in columns else np.full(rows, NO_TIME)
+    models = sorted(set(side_a.names) | set(side_b.names))
+    model_a, model_b = side_a.recode(models).codes, side_b.recode(models).codes
+
+    reason, reasons = np.zeros(rows, np.int32), [None]
+
+    def leave_out(mask, why):
+        reasons.append(why)
+        reason[mask & (reason == 0)] = len(reasons) - 1
+
+    leave_out(_repeated(text["vote_id"], model_a, model_b, winner), "duplicate")
+    standing = standing_exclusions(raw.exclusions)
+    idle = _apply_exclusions(standing, text["vote_id"], leave_out)
+    if "mode" in columns:
+        kinds = text["mode"]
+        for code in np.unique(kinds.codes):
+            kind = kinds.names[code] if code >= 0 else "unknown"
+            if kind != mode:
+                leave_out(kinds.codes == code, f"mode:{kind}")
+    leave_out(model_a == model_b, "self_battle")
+    counts = np.bincount(reason, minlength=len(reasons))
+    left_out = Counter()
+    for why, count in zip(reasons[1:], counts[1:], strict=True):
+        left_out[why] += int(count)
+
+    kept = np.flatnonzero(reason == 0)
+    kept = kept[_order(created_at[kept], text["vote_id"].take(kept))]
+    present = sorted({models[code] for code in np.unique(np.concatenate([model_a[kept], model_b[kept]]))})
+    text = {name: column.take(kept) for name, column in text.items()}
+    text |= {name: text[name].compact() for name in GROUPINGS}
+    return Votes(tuple(present), Coded(model_a[kept], tuple(models)).recode(present).codes,
+                 Coded(model_b[kept], tuple(models)).recode(present).codes, winner[kept], created_at[kept], **text,
+                 source=raw.name, revision=raw.revision, total=rows,
+                 left_out={why: left_out[why] for why in sorted(left_out) if left_out[why]}, idle_exclusions=idle)
+
+
+def _names(column, title):
+    coded = encode(column)
+    bad = Counter({"": int(np.sum(coded.codes == EMPTY))})
+    for code, name in enumerate(coded.names):
+        if not name.strip() or name.strip().lower() in NOT_NAMES:
+            bad[name] = int(np.sum(coded.codes == code))
+    if bad := +bad:
+        raise errors.MissingValue(f"column {title}: {plural(bad.total(), 'row has', 'rows have')} no model name: "
+                                  f"{some(bad)}")
+    return coded
+
+
+def _outcomes(column):
+    coded = encode(column)
+    if empty := int(np.sum(coded.codes == EMPTY)):
+        raise errors.MissingValue(f"column winner: {plural(empty, 'row is', 'rows are')} empty")
+    known = [ALIASES.get(name, name) for name in coded.names]
+    bad = Counter({coded.names[code]: int(np.sum(coded.codes == code))
+                   for code, name in enumerate(known) if name not in OUTCOMES})
+    if bad:
+        raise errors.UnknownOutcome(
+            f"column winner: {plural(bad.total(), 'row holds', 'rows hold')} a value that names no outcome: "
+            f"{some(bad)}; known are {', '.join(OUTCOMES + tuple(ALIASES))}")
+    return np.array([OUTCOMES.index(name) for name in known], np.int8)[coded.codes]
+
+
+def _repeated(vote_id, model_a, model_b, winner):
+    """Mask of rows whose vote_id stood in an earlier row. Raises ConflictingVotes where the two differ."""
+    _, first, inverse = np.unique(vote_id.codes, return_index=True, return_inverse=True)
+    earlier = first[inverse]
+    repeated = (earlier != np.arange(len(vote_id))) & (vote_id.codes >= 0)
+    conflict = repeated & ((model_a != model_a[earlier]) | (model_b != model_b[earlier])
+                           | (winner != winner[earlier]))
+    if conflict.any():
+        bad = Counter(vote_id.names[code] for code in vote_id.codes[conflict])
+        raise errors.ConflictingVotes(f"column vote_id: {plural(bad.total(), 'row repeats', 'rows repeat')} an "
+                                      f"earlier vote_id with another model or winner: {some(bad)}")
+    return repeated
+
+
+def standing_exclusions(columns):
+    """The columns of `exclusions` -> {vote_id: reason}, the latest row of each vote deciding; `restored` lifts."""
+    if not columns or "vote_id" not in columns:
+        return {}
+    vote_id = encode(columns["vote_id"])
+    if empty := int(np.sum(vote_id.codes == EMPTY)):
+        raise errors.MissingValue(f"exclusions, column vote_id: {plural(empty, 'row is', 'rows are')} empty")
+    reason = encode(columns["reason"]) if "reason" in columns else nothing(len(vote_id))
+    when = milliseconds(columns["created_at"]) if "created_at" in columns else np.zeros(len(vote_id), np.int64)
+    standing = {}
+    for row in np.argsort(when, kind="stable"):
+        code = reason.codes[row]
+        standing[vote_id.names[vote_id.codes[row]]] = reason.names[code] if code >= 0 else "unspecified"
+    return {vote: why for vote, why in standing.items() if why != "restored"}
+
+
+def _apply_exclusions(standing, vote_id, leave_out):
+    """Leave out what stands excluded; how many exclusions name a vote that is not in the source."""
+    if not standing:
+        return 0
+    why = np.array([standing.get(name, "") for name in vote_id.names] + [""])
+    for reason in sorted(set(standing.values())):
+        leave_out(why[vote_id.codes] == reason, f"excluded:{reason}")
+    return len(standing.keys() - set(vote_id.names))
+
+
+def _order(created_at, vote_id):
+    """Row order by time; equal times by vote_id, so that every source of the same votes gives the same order."""
+    if not len(created_at):
+        return np.empty(0, np.int64)
+    last = np.maximum.accumulate(np.where(created_at != NO_TIME, np.arange(len(created_at)), 0))
+    when = created_at[last]
+    order = np.argsort(when, kind="stable")
+    tied = np.flatnonzero(np.diff(when[order]) == 0)
+    tied = order[np.union1d(tied, tied + 1)] if len(tied) else tied
+    tied = tied[vote_id.codes[tied] >= 0]
+    if not len(tied):
+        return order
+    place = {name: rank for rank, name in enumerate(sorted(vote_id.names[c] for c in vote_id.codes[tied]))}
+    rank = np.zeros(len(when), np.int64)
+    rank[tied] = [place[vote_id.names[code]] for code in vote_id.codes[tied]]
+    return np.lexsort((rank, when))
