@@ -1,0 +1,25 @@
+"""`hub`: a fresh local test Hub, to which this process's huggingface_hub talks as it talks to the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.hub.local_hub import LocalHub
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "hub" in item.path.parts[-2:]:
+            item.add_marker(pytest.mark.hub)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with LocalHub() as hub:
+        yield hub

@@ -1,0 +1,171 @@
+"""HTTP for the local test Hub: reads a request whole, lets a fault spoil it, sends what a route answered."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.hub.store import Answer
+
+if TYPE_CHECKING:
+    from tests.hub.local_hub import LocalHub
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    role: str  # "write" or "read"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is kept of a request, for tests to count."""
+
+    method: str
+    path: str
+    status: int  # 0: no answer was sent
+    sent: int  # bytes of the client's body
+
+
+@dataclass
+class Call:
+    """A request, as routes see it."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: Any
+    body: bytes
+    account: Account | None
+
+    def json(self) -> Any:
+        return json.loads(self.body or b"null")
+
+    def flag(self, name: str) -> bool:
+        return self.query.get(name, [""])[0].lower() == "true"
+
+
+@dataclass
+class Reply:
+    body: Any = None  # bytes are sent as they are, all else as JSON
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    length: int | None = None  # where it is not the body's (an answer to HEAD)
+
+
+class _Reset(Exception):
+    """The connection ends without an answer."""
+
+
+class HubServer(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    block_on_close = False
+
+    def __init__(self, hub: LocalHub, port: int):
+        self.hub = hub
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def process_request(self, request, client_address):
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def drop_connections(self) -> None:
+        """Clients keep connections alive: a Hub that is gone answers on none of them."""
+        with self._lock:
+            for connection in self._open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def handle_error(self, request, client_address):
+        pass  # a client that went away
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: HubServer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _handle(self) -> None:
+        status, body = 0, b""
+        try:
+            body = self._read()
+            reply = self._answer(body)
+            self._send(reply)
+            status = reply.status
+        except _Reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+        finally:
+            self.server.hub.requests.append(Request(self.command, self.path, status, len(body)))
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _handle
+
+    def _read(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def _answer(self, body: bytes) -> Reply:
+        fault = self.server.hub.faults.take(f"{self.command} {self.path}")
+        if fault:
+            time.sleep(fault.delay)
+            if fault.hang:
+                self.server.hub.stopping.wait(fault.hang)
+            if fault.hang or fault.reset:
+                raise _Reset
+            if fault.status:
+                return Reply({"error": "a fault of the test"}, fault.status, fault.headers)
+        try:
+            reply = self._route(body)
+        except Answer as answer:
+            codes = {"X-Error-Code": answer.code} if answer.code else {}
+            reply = Reply(answer.body, answer.status, {"X-Error-Message": str(answer), **codes})
+        if fault and fault.after == "reset":
+            raise _Reset
+        if fault and fault.after:
+            return Reply({"error": "a fault of the test, after the work was done"}, int(fault.after))
+        return reply
+
+    def _route(self, body: bytes) -> Reply:
+        hub, url = self.server.hub, urlsplit(self.path)
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if token and token not in hub.accounts:
+            raise Answer(401, "Invalid credentials in Authorization header")
+        return hub.api(Call(self.command, url.path, parse_qs(url.query), self.headers, body, hub.accounts.get(token)))
+
+    def _send(self, reply: Reply) -> None:
+        data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        kind = "application/octet-stream" if isinstance(reply.body, bytes) else "application/json; charset=utf-8"
+        self.send_response(reply.status)
+        for name, value in {"Content-Type": kind, "X-Request-Id": uuid.uuid4().hex, **reply.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data) if reply.length is None else reply.length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
