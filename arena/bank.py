@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import threading
-import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,16 +79,6 @@ class Bank:
             while len(self._shown) > CACHED:
                 self._shown.popitem(last=False)
         return data
-
-    def sweep(self, keep: set[str], *, older_than: float) -> int:
-        """Remove files that are not in `keep` and were written before `older_than` (seconds since 1970);
-        returns how many. Private images go this way once their battle is over."""
-        removed = 0
-        for path in self.folder.glob("??/*.png"):
-            if path.stem not in keep and path.stat().st_mtime < min(older_than, time.time()):
-                self.remove(path.stem)
-                removed += 1
-        return removed
 
     def _path(self, image_id: str) -> Path:
         if not (len(image_id) == 32 and image_id.isalnum()):

@@ -80,6 +80,7 @@ class NoBattle(Refused):
 
 class GenerationError(ArenaError):
     code = "generation"
+    model: str | None = None  # the id of the model at fault, where it is known; for the log, never for a visitor
 
 
 class BackendUnavailable(GenerationError):

@@ -114,6 +114,11 @@ class Ledger:
         """Every image that may be served to anybody, oldest first."""
         return [_image(row) for row in self._all("SELECT * FROM images WHERE private = 0 ORDER BY seq")]
 
+    def private_images(self, before: int) -> list[str]:
+        """Ids of private images that were made before `before` (milliseconds)."""
+        rows = self._all("SELECT image_id FROM images WHERE private = 1 AND created_at < ?", before)
+        return [row["image_id"] for row in rows]
+
     # -- battles -----------------------------------------------------------------------------------------
 
     def add_battle(self, battle: Battle) -> None:

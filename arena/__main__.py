@@ -1,0 +1,117 @@
+"""The maintainer's command line: python -m arena check | fill | publish."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from arena.config import load_config
+from arena.errors import ArenaError, ConfigError, GenerationError
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m arena", description=__doc__)
+    parser.add_argument("--config", type=Path, default=Path(os.environ.get("ARENA_CONFIG", "arena.yaml")))
+    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("ARENA_DATA_DIR", "data")))
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="validate arena.yaml and its models")
+    check.add_argument("--generate", action="store_true", help="also make one image with every model")
+    fill = commands.add_parser("fill", help="make the images that the bank lacks")
+    fill.add_argument("--limit", type=int, default=None, help="stop after so many images")
+    commands.add_parser("publish", help="seal what is new and commit it now")
+    arguments = parser.parse_args(argv)
+    try:
+        return {"check": _check, "fill": _fill, "publish": _publish}[arguments.command](arguments)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except ArenaError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from arena.backends import make_backend
+
+    config = load_config(arguments.config)
+    folder = arguments.config.resolve().parent
+    backends = {name: make_backend(name, config_dir=folder, memory_gb=config.memory_gb, hf_token=os.environ.get("HF_TOKEN"))
+                for name in {m.backend for m in config.contenders}}  # fmt: skip
+    wrong = [f"{arguments.config.name}: models.{m.id}: {problem}"
+             for m in config.contenders for problem in backends[m.backend].check(m)]  # fmt: skip
+    for line in wrong:
+        print(line, file=sys.stderr)
+    prompts = sum(len(row.texts()) for c in config.categories for row in c.prompts)
+    print(f"{arguments.config.name}: {len(config.contenders)} models, {len(config.categories)} categories, {prompts} prompts; "
+          + (f"votes go to {config.hub.dataset}" if config.hub.dataset else "votes stay local (no hub.dataset)"))  # fmt: skip
+    if wrong:
+        return 2
+    return _generate_one_each(config, backends) if arguments.generate else 0
+
+
+def _generate_one_each(config, backends) -> int:
+    from arena.backends.base import Request
+
+    prompt = config.look.examples[0] if config.look.examples else "a red circle on a blue background"
+    failed = 0
+    print(f"{'model':32} {'seconds':>8} {'with load':>10} {'size':>10}  hardware")
+    for model in config.contenders:
+        begun = time.monotonic()
+        try:
+            made = backends[model.backend].generate([Request(model, prompt, 0)], progress=lambda share: None,
+                                                    cancelled=lambda: False)[0]  # fmt: skip
+        except GenerationError as error:
+            failed += 1
+            print(f"{model.id:32} failed: {error}")
+            continue
+        size = f"{made.picture.width}x{made.picture.height}"
+        print(f"{model.id:32} {made.seconds:8.2f} {time.monotonic() - begun:10.2f} {size:>10}  {made.hardware}")
+    return 1 if failed else 0
+
+
+def _build(arguments: argparse.Namespace):
+    from arena.build import build_arena
+
+    return build_arena(arguments.config, arguments.data_dir, hf_token=os.environ.get("HF_TOKEN"),
+                       hf_endpoint=os.environ.get("HF_ENDPOINT"))  # fmt: skip
+
+
+def _fill(arguments: argparse.Namespace) -> int:
+    arena = _build(arguments)
+    begun, made, failures = time.monotonic(), 0, 0
+    try:
+        total = arena.missing() if arguments.limit is None else min(arena.missing(), arguments.limit)
+        while made < total:
+            try:
+                if not arena.fill_one(arena.studio):
+                    break
+                made += 1
+            except GenerationError as error:
+                failures += 1
+                print(f"\n{error.model or 'a model'} rests after a failure: {error}", file=sys.stderr)
+            pace = (time.monotonic() - begun) / max(1, made)
+            print(f"\r{made}/{total} images, {(total - made) * pace / 60:.1f} minutes left ", end="", file=sys.stderr)
+        print(f"\n{made} images made, {arena.missing()} still missing", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"\nstopped; {made} images were made and are kept", file=sys.stderr)
+    finally:
+        arena.close()
+    return 1 if failures else 0
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    arena = _build(arguments)
+    try:
+        arena.publisher.publish_now()
+        print(json.dumps(arena.status()["hub"], indent=1))
+    finally:
+        arena.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

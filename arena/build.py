@@ -1,0 +1,89 @@
+"""The one composition root: which parts are real is decided here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import socket
+from pathlib import Path
+
+from arena.backends import make_backend
+from arena.bank import Bank
+from arena.config import ArenaConfig, load_config
+from arena.guard import VoterKey
+from arena.ledger import Ledger
+from arena.publisher import HubTarget, Publisher
+from arena.service import Arena, Ticker
+from arena.studio import Studio
+
+
+def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes | None = None,
+                hf_token: str | None = None, hf_endpoint: str | None = None, fake: bool = False,
+                ticker: Ticker | None = None) -> Arena:  # fmt: skip
+    """An arena on `data_dir`, not yet started (`start`). `fake` draws deterministic patterns in place of every
+    model, for tests and for measuring what is not generation. Raises ConfigError, LedgerError."""
+    config_path, data_dir = Path(config_path), Path(data_dir)
+    config = load_config(config_path)
+    ledger = Ledger(data_dir / "ledger.sqlite")
+    bank = Bank(data_dir / "bank", display_px=config.bank.display_px)
+    backends = {name: make_backend("fake" if fake else name, config_dir=config_path.resolve().parent,
+                                   memory_gb=config.memory_gb, hf_token=hf_token)
+                for name in sorted({m.backend for m in config.contenders})}  # fmt: skip
+    studio = Studio(backends, live_queue=config.limits.live_queue)
+    hub = HubTarget(config.hub.dataset, token=hf_token, endpoint=hf_endpoint, private=config.hub.private) \
+        if config.hub.dataset else None  # fmt: skip
+    publisher = Publisher(ledger, bank, hub, data_dir / "dataset", every_seconds=config.hub.every_seconds,
+                          replica=replica_name(), config=config)  # fmt: skip
+    world, hint = _demo_world(config)
+    arena = Arena(config, ledger=ledger, bank=bank, studio=studio, publisher=publisher,
+                  key=VoterKey(secret or load_secret(data_dir)), rng=random.Random(secrets.randbits(128)),
+                  ticker=ticker, hint=hint, world=world)  # fmt: skip
+    studio.fill = arena.fill_one
+    return arena
+
+
+def start(arena: Arena) -> None:
+    """Start the threads: the studio's and the publisher's."""
+    arena.studio.start()
+    arena.publisher.start()
+
+
+def load_secret(data_dir: Path) -> bytes:
+    """The deployment's secret where ARENA_SECRET is not set: a random one, kept beside the ledger. Losing it
+    makes every returning visitor a new voter, nothing worse."""
+    path = data_dir / "secret"
+    try:
+        return bytes.fromhex(path.read_text().strip())
+    except FileNotFoundError:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        secret = secrets.token_bytes(32)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret.hex())
+        return secret
+
+
+def replica_name() -> str:
+    """Tells the shards of several Spaces on one dataset apart; says nothing about the machine but that."""
+    text = os.environ.get("SPACE_ID") or socket.gethostname()
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _demo_world(config: ArenaConfig):
+    """What the demonstration models understand, and the hint for a prompt outside of it; nothing where the
+    contenders are real models."""
+    if not all(m.demo for m in config.contenders):
+        return None, lambda prompt: ""
+    from arena.embedded.world import VOCABULARY, understands
+
+    def hint(prompt: str) -> str:
+        inside, unknown = understands(prompt)
+        if inside:
+            return ""
+        listed = ", ".join(f"“{word}”" for word in unknown[:5])
+        return ("These small demonstration models do not know " + (listed or "this kind of prompt")
+                + "; they draw what they can.")  # fmt: skip
+
+    return {group: list(words) for group, words in VOCABULARY.items()}, hint

@@ -1,0 +1,351 @@
+"""Arena: the facade that every entry point calls. One method a thing that a visitor can do.
+
+It owns no storage and no model: it asks guard, matchmaking, ledger, bank and studio in the right order. What
+it returns before a vote is blind (`Battle.blind`); what it raises is `arena.errors.Refused` with a message fit
+for the visitor, or a fault of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import arena
+from arena.backends.base import Cancelled, Generated, Progress, Request
+from arena.bank import MEDIA_TYPE, Bank
+from arena.config import ArenaConfig, ModelSettings
+from arena.errors import BackendUnavailable, BadVote, BattleExpired, GenerationError, NoBattle, UnknownBattle, UnknownCategory
+from arena.guard import PromptRules, RateLimit, VoterKey
+from arena.ledger import Ledger
+from arena.matchmaking import Shelf, draw_models
+from arena.records import WINNERS, Battle, BlindBattle, Image, Prompt, Vote, dumps, new_id
+from arena.reveal import Contender, Reveal
+from arena.studio import LiveJob, Studio
+
+if TYPE_CHECKING:
+    from arena.publisher import Publisher
+
+LIVE_TRIES = 3  # pairs of models that a live request may take before it is given up
+
+# Told of every vote, with its published row; returns the change of both models' Elo to show with the reveal:
+# {"a": {"before": float, "after": float}, "b": {...}}, or None.
+Ticker = Callable[[dict[str, Any]], dict[str, dict[str, float]] | None]
+
+
+class Arena:
+    """`hint(prompt)` says what a visitor should know of a prompt ("" for nothing), `world` what the
+    demonstration models understand. All parts are handed in by `arena.build`."""
+
+    def __init__(self, config: ArenaConfig, *, ledger: Ledger, bank: Bank, studio: Studio, publisher: Publisher,
+                 key: VoterKey, rng: random.Random, ticker: Ticker | None = None,
+                 hint: Callable[[str], str] = lambda prompt: "", world: dict[str, list[str]] | None = None):  # fmt: skip
+        self.config = config
+        self.ledger, self.bank, self.studio, self.publisher, self.key = ledger, bank, studio, publisher, key
+        self.rng, self.ticker, self.hint, self.world = rng, ticker, hint, world
+        self.models = {m.id: m for m in config.models}
+        self.contenders = {m.id: m for m in config.contenders}
+        self.rules = PromptRules(config.limits.prompt_chars, config.limits.blocked_words)
+        self.shelf = Shelf(self.contenders)
+        limits = config.limits
+        self._votes = RateLimit(limits.votes_per_minute / 60, max(10, limits.votes_per_minute / 2))
+        self._draws = RateLimit(limits.votes_per_minute / 20, max(30, limits.votes_per_minute * 2))
+        self._live = RateLimit(limits.live_per_hour / 3600, max(5, limits.live_per_hour / 4))
+        self._rng_lock = threading.Lock()
+        self._wanted: list[tuple[Prompt, str]] = []  # (prompt, model) that the bank lacks, first wanted last
+        self._stock()
+
+    # -- battles -----------------------------------------------------------------------------------------
+
+    def next_battle(self, voter: str, *, category: str | None = None, after: str | None = None) -> BlindBattle:
+        """The voter's oldest open battle other than `after`, so that a reload or a restart goes on where it was;
+        where there is none, a fresh one from the bank. Raises NoBattle, UnknownCategory, TooFast."""
+        self._known_category(category)
+        for battle in self.ledger.open_battles(voter, self._oldest()):
+            if battle.battle_id == after or (category and battle.prompt.category != category):
+                continue
+            if self.bank.has(battle.image_a.image_id) and self.bank.has(battle.image_b.image_id):
+                return self._blind(battle)
+            self.ledger.void_battle(battle.battle_id, "image missing")
+        self._draws.spend(voter, "so many new battles")
+        with self._rng_lock:
+            draw = self.shelf.draw(self.rng, self.ledger.seen(voter), category)
+        if draw is None:
+            raise NoBattle(self._why_nothing(category))
+        battle = Battle(new_id(), voter, draw.prompt, draw.image_a, draw.image_b, "anonymous", "bank",
+                        draw.probability, self.ledger.now())  # fmt: skip
+        self.ledger.add_battle(battle)
+        return self._blind(battle)
+
+    def skip(self, battle_id: str, voter: str) -> None:
+        """Give up an open battle; it counts for nobody."""
+        battle = self._battle_of(battle_id, voter)
+        self.ledger.void_battle(battle.battle_id, "skipped")
+
+    def image(self, token: str) -> tuple[bytes, str]:
+        """(bytes, media type) of the picture that is served under `token`. Raises UnknownBattle."""
+        image_id = self.ledger.image_of_token(token)
+        try:
+            if image_id:
+                return self.bank.display(image_id), MEDIA_TYPE
+        except FileNotFoundError:
+            pass
+        raise UnknownBattle("This picture is not here any more.")
+
+    # -- votes -------------------------------------------------------------------------------------------
+
+    def cast_vote(self, battle_id: str, winner: str, voter: str, *, seconds: float | None = None,
+                  signed_in: bool = False) -> Reveal:  # fmt: skip
+        """Write the vote, and only then tell the names. `seconds` is how long the browser says that the battle
+        was looked at; no more is believed than has passed since it was made."""
+        if winner not in WINNERS:
+            raise BadVote(f"A vote is one of {', '.join(WINNERS)}.")
+        self._votes.spend(voter, "so many votes")
+
+        def make(battle: Battle) -> Vote:
+            now = self.ledger.now()
+            passed = max(0, now - battle.created_at) / 1000
+            private = battle.image_a.private or battle.image_b.private
+            p = battle.prompt
+            return Vote(new_id(), battle_id, now, p.prompt_id, "" if private else p.prompt, p.category,
+                        p.sub_category, p.complexity, p.prompt_source, battle.image_a.model, battle.image_b.model,
+                        winner, battle.image_a.image_id, battle.image_b.image_id, voter, signed_in, battle.mode,
+                        battle.served_from, battle.pair_probability,
+                        passed if seconds is None else min(max(0.0, seconds), passed),
+                        arena.__version__, dumps({"private": True}) if private else "{}")  # fmt: skip
+
+        vote = self.ledger.cast_vote(battle_id, voter, make, not_before=self._oldest())
+        change = self.ticker(asdict(vote)) if self.ticker else None
+        battle = self.ledger.battle(battle_id)
+        crowd = self.ledger.pair_record(vote.image_a, vote.image_b)
+        return Reveal(battle_id, winner, *(
+            self._contender(image, change and change.get(side))
+            for side, image in (("a", battle.image_a), ("b", battle.image_b))), crowd)  # fmt: skip
+
+    def withdraw(self, battle_id: str, voter: str) -> None:
+        """Take back the voter's last vote: it stays on record, excluded as withdrawn."""
+        self.ledger.withdraw(battle_id, voter)
+
+    def voter_of(self, identity: str) -> str:
+        return self.key.voter(identity)
+
+    # -- live battles ------------------------------------------------------------------------------------
+
+    def random_prompt(self, category: str | None = None) -> dict[str, str]:
+        self._known_category(category)
+        rows = [p for p in self._curated if category is None or p.category == category]
+        if not rows:
+            raise NoBattle(f'There are no prompts in "{category}" yet. Type one of your own.')
+        with self._rng_lock:
+            chosen = self.rng.choice(rows)
+        return {"prompt": chosen.prompt, "category": chosen.category}
+
+    def request_live(self, voter: str, prompt: str, *, category: str | None = None, private: bool = False) -> str:
+        """Queue a battle of two models on the visitor's own prompt; returns a ticket for `follow_live`.
+        Raises BadPrompt, UnknownCategory, TooFast, NoBattle."""
+        self._known_category(category)
+        text = self.rules.clean(prompt)
+        self._live.spend(voter, "so many pictures")
+        row = Prompt.make(text, category=category or "", source="voter", now=self.ledger.now())
+        self._forget_private()
+        if private:  # its id must not tell its text either
+            row = Prompt(new_id(), text, category or "", "", "original", "voter", "", self.ledger.now())
+        job = LiveJob(voter, lambda progress, cancelled: self._draw_live(voter, row, private, progress, cancelled))
+        return self.studio.submit(job)
+
+    def follow_live(self, ticket: str, voter: str) -> Iterator[dict[str, Any]]:
+        """Events of the request, the last of which is "done" with its blind battle, or "error"."""
+        return self.studio.follow(ticket, voter)
+
+    def cancel_live(self, ticket: str, voter: str) -> None:
+        self.studio.cancel(ticket, voter)
+
+    def _draw_live(self, voter: str, prompt: Prompt, private: bool, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+        failed: set[str] = set()
+        for tries_left in reversed(range(LIVE_TRIES)):
+            with self._rng_lock:
+                (a, b), probability = draw_models(self.rng, self.contenders, failed | self.studio.resting())
+                replicate = self.rng.getrandbits(32)
+            requests = [self._request(prompt, m, replicate) for m in (a, b)]
+            try:
+                made = self.studio.generate(requests, progress, cancelled)
+                images = [self._keep(prompt, r, g, private) for r, g in zip(requests, made, strict=True)]
+            except GenerationError as error:
+                if tries_left == 0 or cancelled():
+                    raise
+                failed |= {error.model} if error.model else {a, b}
+                for model in failed:
+                    self.studio.rest(model)
+                continue
+            self.ledger.add_prompts([prompt], private=private)
+            for image in images:
+                self.ledger.add_image(image)
+            battle = Battle(new_id(), voter, prompt, *images, "anonymous", "live", probability, self.ledger.now())
+            self.ledger.add_battle(battle)
+            if not private:
+                self.shelf.add(prompt, images)
+                self._want(prompt)
+            return {"battle": self._blind(battle).as_dict()}
+        raise BackendUnavailable("no pair of models could draw")
+
+    # -- the bank ----------------------------------------------------------------------------------------
+
+    def fill_one(self, studio: Studio) -> bool:
+        """Make one image that the bank lacks; False when it lacks none that can be made now."""
+        resting = studio.resting()
+        for at in range(len(self._wanted) - 1, -1, -1):
+            prompt, model = self._wanted[at]
+            if model in resting:
+                continue
+            del self._wanted[at]
+            request = self._request(prompt, model, self.config.bank.seed)
+            stop = studio.waiting  # a live request goes first: what is half done is begun again later
+            try:
+                made = studio.generate([request], lambda share: None, lambda: stop() > 0)
+                image = self._keep(prompt, request, made[0], private=False)
+            except GenerationError as error:
+                self._wanted.insert(0 if stop() == 0 else at, (prompt, model))
+                if stop() == 0:
+                    error.model = model
+                    studio.rest(model)
+                raise
+            studio.recovered(model)
+            self.ledger.add_image(image)
+            self.shelf.add(prompt, [image])
+            return True
+        return False
+
+    def missing(self) -> int:
+        """Images that the bank still lacks."""
+        return len(self._wanted)
+
+    def _stock(self) -> None:
+        """Put the curated prompts on record, what the ledger has on the shelf, and what lacks on the list."""
+        self._forget_private()
+        now = self.ledger.now()
+        rows = []
+        for category in self.config.categories:
+            for entry in category.prompts:
+                base = ""
+                for complexity, text in entry.texts():
+                    row = Prompt.make(self.rules.clean(text), category=category.name, complexity=complexity, base=base,
+                                      sub_category=entry.sub_category or "", now=now)  # fmt: skip
+                    base = base or row.prompt_id
+                    rows.append(row)
+        self._curated = rows
+        self.ledger.add_prompts(rows)
+        images: dict[str, list[Image]] = {}
+        for image in self.ledger.banked_images():
+            if self.bank.has(image.image_id):
+                images.setdefault(image.prompt_id, []).append(image)
+        current = {row.prompt_id for row in rows}
+        known = self.ledger.prompts()
+        for prompt in known:
+            if prompt.prompt_id in current or prompt.prompt_source == "voter":
+                self.shelf.add(prompt, images.get(prompt.prompt_id, []))
+        order = [p for p in known if p.prompt_id in current]
+        self.rng.shuffle(order)
+        for prompt in order:
+            self._want(prompt)
+
+    def _forget_private(self) -> None:
+        """Private pictures are kept only as long as their battle can be voted."""
+        for image_id in self.ledger.private_images(before=self._oldest()):
+            self.bank.remove(image_id)
+
+    def _want(self, prompt: Prompt) -> None:
+        """List what the bank lacks of a prompt. The order of models is a hash's, so that a half-filled bank
+        favours none of them."""
+        if not self.config.bank.fill:
+            return
+        lacking = [m for m in self.contenders if not self.shelf.has(prompt.prompt_id, m)]
+        lacking.sort(key=lambda m: hashlib.sha256(f"{prompt.prompt_id}/{m}".encode()).digest())
+        self._wanted[:0] = [(prompt, m) for m in reversed(lacking)]
+
+    def _request(self, prompt: Prompt, model: str, replicate: int) -> Request:
+        row = self.contenders[model]
+        text = f"{prompt.prompt_id}/{row.id}/{row.revision or ''}/{replicate}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
+        return Request(row, prompt.prompt, seed)
+
+    def _keep(self, prompt: Prompt, request: Request, made: Generated, private: bool) -> Image:
+        try:
+            image_id, _ = self.bank.add(made.picture)
+        except GenerationError as error:
+            error.model = request.model.id
+            raise
+        return Image(image_id, prompt.prompt_id, request.model.id, made.model_revision, request.seed,
+                     *made.picture.size, dumps(made.settings), round(made.seconds, 4), made.hardware,
+                     self.ledger.now(), request.model.licence, private)  # fmt: skip
+
+    # -- what the pages show -----------------------------------------------------------------------------
+
+    def meta(self) -> dict[str, Any]:
+        """Public facts of this arena, for the pages."""
+        sizes = self.shelf.sizes()
+        look = self.config.look
+        return {
+            "title": self.config.title, "tagline": look.tagline, "accent": look.accent, "contact": look.contact,
+            "categories": [{"name": c.name, "sub_categories": c.sub_categories, "prompts": sizes.get(c.name, 0)}
+                           for c in self.config.categories],
+            "examples": look.examples,
+            "limits": {"prompt_chars": self.config.limits.prompt_chars, "battle_hours": self.config.limits.battle_hours},
+            "models": [{"id": m.id, "name": m.name, "organisation": m.organisation, "licence": m.licence,
+                        "licence_url": m.licence_url, "url": m.url, "demo": m.demo, "family": m.family}
+                       for m in self.contenders.values()],
+            "demo": all(m.demo for m in self.contenders.values()), "world": self.world,
+            "hub_dataset": self.config.hub.dataset, "dataset_licence": self.config.hub.licence,
+            "arena_version": arena.__version__,
+        }  # fmt: skip
+
+    def status(self) -> dict[str, Any]:
+        """Counts and health; holds no secret and no voter."""
+        return {**self.ledger.counts(), "bank_missing": self.missing(), "live_waiting": self.studio.waiting(),
+                "resting_models": sorted(self.studio.resting()), "hub": asdict(self.publisher.status()),
+                "arena_version": arena.__version__}  # fmt: skip
+
+    def close(self) -> None:
+        """Stop drawing, publish what is pending (with a deadline), close the ledger. Safe to call twice."""
+        self.studio.close()
+        self.publisher.close()
+        self.ledger.close()
+
+    # -- inside ------------------------------------------------------------------------------------------
+
+    def _blind(self, battle: Battle) -> BlindBattle:
+        blind = battle.blind()
+        hint = self.hint(blind.prompt) if battle.prompt.prompt_source == "voter" else ""
+        return BlindBattle(**{**asdict(blind), "hint": hint})
+
+    def _contender(self, image: Image, change: dict[str, float] | None) -> Contender:
+        row: ModelSettings | None = self.models.get(image.model)
+        settings = {"seed": image.seed, "width": image.width, "height": image.height, **json.loads(image.settings)}
+        if row is None:  # a model that has left arena.yaml since
+            return Contender(image.model, image.model, "", "", image.licence, None, None, False, image.seconds, settings, change)
+        return Contender(row.id, row.name, row.organisation, row.family, row.licence, row.licence_url, row.url, row.demo,
+                         image.seconds, settings, change)  # fmt: skip
+
+    def _battle_of(self, battle_id: str, voter: str) -> Battle:
+        battle = self.ledger.battle(battle_id)
+        if battle is None or battle.voter != voter:
+            raise UnknownBattle("This battle is not known here, or was served to somebody else.")
+        if self.ledger.vote_of(battle_id) is not None:
+            raise BattleExpired("This battle has its vote already.")
+        return battle
+
+    def _known_category(self, category: str | None) -> None:
+        if category is not None and category not in self.config.category_names:
+            raise UnknownCategory(f'"{category}" is not a category here; one of {", ".join(self.config.category_names)}.')
+
+    def _oldest(self) -> int:
+        return self.ledger.now() - int(self.config.limits.battle_hours * 3_600_000)
+
+    def _why_nothing(self, category: str | None) -> str:
+        if self._wanted:
+            return "The first images are being drawn."
+        where = f' in "{category}"' if category else ""
+        return f"You have seen every battle{where}. Choose another category, or type a prompt of your own."
