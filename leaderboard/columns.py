@@ -54,10 +54,16 @@ def encode(column):
     """A list or ChunkedArray -> Coded. None, NaN and '' are empty; any other cell becomes text."""
     if not isinstance(column, list):
         return _encode_arrow(column)
+    try:
+        cells = dict.fromkeys(column)
+    except TypeError:  # a cell that can't be hashed, such as a list out of JSON
+        column = [None if cell is None else str(cell) for cell in column]
+        cells = dict.fromkeys(column)
     names = {}
-    codes = [EMPTY if cell is None or cell == "" or cell != cell else names.setdefault(str(cell), len(names))
-             for cell in column]
-    return Coded(np.array(codes, np.int32), tuple(names))
+    for cell in cells:
+        empty = cell is None or cell == "" or cell != cell
+        cells[cell] = EMPTY if empty else names.setdefault(str(cell), len(names))
+    return Coded(np.fromiter(map(cells.__getitem__, column), np.int32, len(column)), tuple(names))
 
 
 def _encode_arrow(column):
@@ -112,6 +118,11 @@ def _moments(column, bad):
         if pa.types.is_integer(column.type):
             return _numbers(column.cast(pa.int64()).combine_chunks(), np.int64, NO_TIME)
         column = column.to_pylist()
+    if set(map(type, column)) == {int}:
+        try:
+            return np.array(column, np.int64)
+        except OverflowError:
+            pass
     return np.array([_moment(cell, bad) for cell in column], np.int64)
 
 

@@ -140,7 +140,8 @@ def simultaneous_ranks(rating, draws):
     error = draws[:, first] - draws[:, second]
     error -= error.mean(axis=0)
     deviation = np.maximum(error.std(axis=0), 1e-9)
-    critical = np.quantile((np.abs(error) / deviation).max(axis=1), 0.95)
+    largest = np.sort((np.abs(error) / deviation).max(axis=1))
+    critical = largest[math.ceil(0.95 * len(largest)) - 1]
     apart = np.zeros((count, count), bool)  # [i, j]: i is surely better than j
     apart[first, second] = difference > critical * deviation
     apart[second, first] = -difference > critical * deviation

@@ -120,8 +120,8 @@ def _check(raw, mode):
     leave_out(_repeated(text["vote_id"], model_a, model_b, winner), "duplicate")
     standing = standing_exclusions(raw.exclusions)
     idle = _apply_exclusions(standing, text["vote_id"], leave_out)
-    if "mode" in columns:
-        kinds = text["mode"]
+    kinds = text["mode"]
+    if (kinds.codes >= 0).any():  # a source that records no mode at all has but one
         for code in np.unique(kinds.codes):
             kind = kinds.names[code] if code >= 0 else "unknown"
             if kind != mode:
