@@ -27,7 +27,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"bank", "guard", "matchmaking"},
         {"backends", "ledger", "prompts"},
         {"config"},
-        {"records", "errors", "embedded"},
+        {"records", "reveal", "errors", "embedded"},
         {"__init__"},
     ],
     "leaderboard": [
