@@ -39,15 +39,17 @@ def _check(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments.config)
     folder = arguments.config.resolve().parent
-    backends = {name: make_backend(name, config_dir=folder, memory_gb=config.memory_gb, hf_token=os.environ.get("HF_TOKEN"))
+    token = os.environ.get("HF_TOKEN")
+    backends = {name: make_backend(name, config_dir=folder, memory_gb=config.memory_gb, hf_token=token)
                 for name in {m.backend for m in config.contenders}}  # fmt: skip
     wrong = [f"{arguments.config.name}: models.{m.id}: {problem}"
              for m in config.contenders for problem in backends[m.backend].check(m)]  # fmt: skip
     for line in wrong:
         print(line, file=sys.stderr)
     prompts = sum(len(row.texts()) for c in config.categories for row in c.prompts)
-    print(f"{arguments.config.name}: {len(config.contenders)} models, {len(config.categories)} categories, {prompts} prompts; "
-          + (f"votes go to {config.hub.dataset}" if config.hub.dataset else "votes stay local (no hub.dataset)"))  # fmt: skip
+    where = f"votes go to {config.hub.dataset}" if config.hub.dataset else "votes stay local (no hub.dataset)"
+    print(f"{arguments.config.name}: {len(config.contenders)} models, {len(config.categories)} categories, "
+          f"{prompts} prompts; {where}")  # fmt: skip
     if wrong:
         return 2
     return _generate_one_each(config, backends) if arguments.generate else 0

@@ -65,7 +65,7 @@ class ModelSettings(_Strict):
     parameters_b: float | None = Field(None, gt=0, description="size in billions of parameters")
     memory_gb: float | None = Field(None, gt=0, description="peak memory, for residency")
     pipeline: PipelineSettings = PipelineSettings()
-    settings: dict[str, Any] = Field({}, description="arguments of the pipeline's call; never inherited from class defaults")
+    settings: dict[str, Any] = Field({}, description="arguments of the pipeline's call")
     enabled: bool = True
 
 
@@ -108,13 +108,13 @@ class HubSettings(_Strict):
 
     dataset: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     private: bool = False
-    every_seconds: float = Field(60, ge=1, le=86_400, description="seconds between two commits, when there is something new")
+    every_seconds: float = Field(60, ge=1, le=86_400, description="seconds between two commits, if anything is new")
     licence: str = Field("cc-by-4.0", description="licence of the published dataset")
 
 
 class BankSettings(_Strict):
     fill: bool = Field(True, description="generate missing images of curated prompts while nobody waits")
-    display_px: int = Field(768, ge=64, le=2048, description="both images are shown in one square box of this many pixels")
+    display_px: int = Field(768, ge=64, le=2048, description="side of the square box that both images are shown in")
     seed: int = Field(0, ge=0, description="part of every image's seed; another number is another set of images")
 
 
@@ -124,7 +124,7 @@ class LimitSettings(_Strict):
     votes_per_minute: float = Field(40, gt=0)
     live_per_hour: float = Field(60, gt=0)
     live_queue: int = Field(20, ge=1, description="live requests that may wait; more are refused")
-    blocked_words: list[str] = Field([], description="prompts holding one of these words are refused, whatever the case")
+    blocked_words: list[str] = Field([], description="prompts with one of these words, in any case, are refused")
 
 
 class LookSettings(_Strict):
@@ -142,7 +142,7 @@ class ArenaConfig(_Strict):
     hub: HubSettings = HubSettings()
     bank: BankSettings = BankSettings()
     limits: LimitSettings = LimitSettings()
-    memory_gb: float | None = Field(None, gt=0, description="memory that loaded models may take; None: what the device has")
+    memory_gb: float | None = Field(None, gt=0, description="memory for loaded models; by default what the device has")
 
     @model_validator(mode="after")
     def _consistent(self) -> ArenaConfig:

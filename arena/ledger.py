@@ -137,9 +137,9 @@ class Ledger:
     def open_battles(self, voter: str, since: int) -> list[Battle]:
         """The voter's battles that are neither voted nor voided nor older than `since`, oldest first: what a
         reload or a restart goes on with."""
-        rows = self._all("SELECT * FROM battles b WHERE voter = ? AND created_at >= ? AND voided IS NULL AND NOT EXISTS "
-                         "(SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id) ORDER BY created_at, rowid",
-                         voter, since)  # fmt: skip
+        rows = self._all("SELECT * FROM battles b WHERE voter = ? AND created_at >= ? AND voided IS NULL "
+                         "AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id) "
+                         "ORDER BY created_at, rowid", voter, since)  # fmt: skip
         return [self._battle(row) for row in rows]
 
     def image_of_token(self, token: str) -> str | None:

@@ -58,7 +58,8 @@ class Shelf:
         with self._lock:
             return {category: len(prompts) for category, prompts in self._by_category.items()}
 
-    def draw(self, rng: random.Random, seen: Collection[tuple[str, str, str]], category: str | None = None) -> Draw | None:
+    def draw(self, rng: random.Random, seen: Collection[tuple[str, str, str]],
+             category: str | None = None) -> Draw | None:  # fmt: skip
         """A battle for a voter who has been served `seen` (prompt, image, image), or None when nothing is left."""
         seen_prompts = {prompt for prompt, _, _ in seen}
         seen_pairs = {frozenset(pair) for _, *pair in seen}
@@ -67,7 +68,8 @@ class Shelf:
             rng.shuffle(categories)
             for fresh in (True, False):
                 for name in categories:
-                    draw = self._draw_in(rng, self._by_category.get(name, []), seen_prompts if fresh else (), seen_pairs)
+                    prompts = self._by_category.get(name, [])
+                    draw = self._draw_in(rng, prompts, seen_prompts if fresh else (), seen_pairs)
                     if draw:
                         return draw
         return None
@@ -90,7 +92,8 @@ class Shelf:
         return None
 
 
-def draw_models(rng: random.Random, models: Collection[str], avoid: Collection[str] = ()) -> tuple[tuple[str, str], float]:
+def draw_models(rng: random.Random, models: Collection[str],
+                avoid: Collection[str] = ()) -> tuple[tuple[str, str], float]:  # fmt: skip
     """Two models for a live battle in the order of their sides, and the probability of the unordered pair.
     Models in `avoid` (failing just now) are used only where fewer than two others are left."""
     pool = sorted(set(models) - set(avoid))

@@ -19,7 +19,16 @@ import arena
 from arena.backends.base import Cancelled, Generated, Progress, Request
 from arena.bank import MEDIA_TYPE, Bank
 from arena.config import ArenaConfig, ModelSettings
-from arena.errors import BackendUnavailable, BadVote, BattleExpired, GenerationError, NoBattle, UnknownBattle, UnknownCategory
+from arena.errors import (
+    BackendUnavailable,
+    BadVote,
+    BattleExpired,
+    GenerationCancelled,
+    GenerationError,
+    NoBattle,
+    UnknownBattle,
+    UnknownCategory,
+)
 from arena.guard import PromptRules, RateLimit, VoterKey
 from arena.ledger import Ledger
 from arena.matchmaking import Shelf, draw_models
@@ -43,7 +52,8 @@ class Arena:
 
     def __init__(self, config: ArenaConfig, *, ledger: Ledger, bank: Bank, studio: Studio, publisher: Publisher,
                  key: VoterKey, rng: random.Random, ticker: Ticker | None = None,
-                 hint: Callable[[str], str] = lambda prompt: "", world: dict[str, list[str]] | None = None):  # fmt: skip
+                 hint: Callable[[str], str] = lambda prompt: "",
+                 world: dict[str, list[str]] | None = None):  # fmt: skip
         self.config = config
         self.ledger, self.bank, self.studio, self.publisher, self.key = ledger, bank, studio, publisher, key
         self.rng, self.ticker, self.hint, self.world = rng, ticker, hint, world
@@ -164,7 +174,8 @@ class Arena:
     def cancel_live(self, ticket: str, voter: str) -> None:
         self.studio.cancel(ticket, voter)
 
-    def _draw_live(self, voter: str, prompt: Prompt, private: bool, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+    def _draw_live(self, voter: str, prompt: Prompt, private: bool, progress: Progress,
+                   cancelled: Cancelled) -> dict[str, Any]:  # fmt: skip
         failed: set[str] = set()
         for tries_left in reversed(range(LIVE_TRIES)):
             with self._rng_lock:
@@ -203,15 +214,16 @@ class Arena:
                 continue
             del self._wanted[at]
             request = self._request(prompt, model, self.config.bank.seed)
-            stop = studio.waiting  # a live request goes first: what is half done is begun again later
-            try:
-                made = studio.generate([request], lambda share: None, lambda: stop() > 0)
+            try:  # a live request goes first: what is half done is begun again later
+                made = studio.generate([request], lambda share: None, studio.busy)
                 image = self._keep(prompt, request, made[0], private=False)
+            except GenerationCancelled:
+                self._wanted.insert(at, (prompt, model))
+                raise
             except GenerationError as error:
-                self._wanted.insert(0 if stop() == 0 else at, (prompt, model))
-                if stop() == 0:
-                    error.model = model
-                    studio.rest(model)
+                self._wanted.insert(0, (prompt, model))
+                error.model = model
+                studio.rest(model)
                 raise
             studio.recovered(model)
             self.ledger.add_image(image)
@@ -293,7 +305,7 @@ class Arena:
             "categories": [{"name": c.name, "sub_categories": c.sub_categories, "prompts": sizes.get(c.name, 0)}
                            for c in self.config.categories],
             "examples": look.examples,
-            "limits": {"prompt_chars": self.config.limits.prompt_chars, "battle_hours": self.config.limits.battle_hours},
+            "limits": {"prompt_chars": self.rules.max_chars, "battle_hours": self.config.limits.battle_hours},
             "models": [{"id": m.id, "name": m.name, "organisation": m.organisation, "licence": m.licence,
                         "licence_url": m.licence_url, "url": m.url, "demo": m.demo, "family": m.family}
                        for m in self.contenders.values()],
@@ -325,9 +337,10 @@ class Arena:
         row: ModelSettings | None = self.models.get(image.model)
         settings = {"seed": image.seed, "width": image.width, "height": image.height, **json.loads(image.settings)}
         if row is None:  # a model that has left arena.yaml since
-            return Contender(image.model, image.model, "", "", image.licence, None, None, False, image.seconds, settings, change)
-        return Contender(row.id, row.name, row.organisation, row.family, row.licence, row.licence_url, row.url, row.demo,
-                         image.seconds, settings, change)  # fmt: skip
+            who = (image.model, image.model, "", "", image.licence, None, None, False)
+        else:
+            who = (row.id, row.name, row.organisation, row.family, row.licence, row.licence_url, row.url, row.demo)
+        return Contender(*who, image.seconds, settings, change)
 
     def _battle_of(self, battle_id: str, voter: str) -> Battle:
         battle = self.ledger.battle(battle_id)
@@ -339,7 +352,8 @@ class Arena:
 
     def _known_category(self, category: str | None) -> None:
         if category is not None and category not in self.config.category_names:
-            raise UnknownCategory(f'"{category}" is not a category here; one of {", ".join(self.config.category_names)}.')
+            known = ", ".join(self.config.category_names)
+            raise UnknownCategory(f'"{category}" is not a category here; one of {known}.')
 
     def _oldest(self) -> int:
         return self.ledger.now() - int(self.config.limits.battle_hours * 3_600_000)

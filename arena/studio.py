@@ -132,6 +132,10 @@ class Studio:
     def waiting(self) -> int:
         return len(self._queue) + (self._current is not None)
 
+    def busy(self) -> bool:
+        """Whether work on the bank should give way."""
+        return self._stopping.is_set() or self.waiting() > 0
+
     def _event(self, job: LiveJob) -> dict[str, Any]:
         base = {"phase": job.phase, "ticket": job.ticket}
         if job.phase == "queued":

@@ -43,7 +43,8 @@ def small_config(**changes):
                     "licence": "apache-2.0", "backend": "fake", "source": f"org/model-{c}"} for c in "abcd"],
         "categories": [
             {"name": "Anime", "prompts": [{"simplified": "a cat", "complex": "a cat under a red moon"}]},
-            {"name": "Painting", "sub_categories": ["Oil"], "prompts": [{"prompt": "a boat at sea", "sub_category": "Oil"}]},
+            {"name": "Painting", "sub_categories": ["Oil"],
+             "prompts": [{"prompt": "a boat at sea", "sub_category": "Oil"}]},
             {"name": "Empty"},
         ],
         "bank": {"display_px": 96},
@@ -70,8 +71,9 @@ def make_arena(tmp_path, clock):
         config = small_config(**changes)
         ledger = Ledger(tmp_path / "ledger.sqlite", clock=clock)
         backend = backend or make_backend("fake", config_dir=tmp_path, memory_gb=None, hf_token=None)
-        arena = Arena(config, ledger=ledger, bank=Bank(tmp_path / "bank", display_px=config.bank.display_px),
-                      studio=Studio({"fake": backend}, live_queue=config.limits.live_queue), publisher=NoPublisher(), key=VoterKey(b"s" * 32),
+        studio = Studio({"fake": backend}, live_queue=config.limits.live_queue)
+        bank = Bank(tmp_path / "bank", display_px=config.bank.display_px)
+        arena = Arena(config, ledger=ledger, bank=bank, studio=studio, publisher=NoPublisher(), key=VoterKey(b"s" * 32),
                       rng=random.Random(seed), ticker=ticker)  # fmt: skip
         arena.studio.fill = arena.fill_one
         made.append(arena)

@@ -30,7 +30,7 @@ def test_the_same_picture_has_the_same_id_and_is_stored_once(tmp_path):
     assert bank.add(picture()) == bank.add(picture())
     assert bank.add(picture(seed=3)) != bank.add(picture())
     assert len(list(tmp_path.rglob("*.png"))) == 2
-    assert not [p for p in tmp_path.rglob(".*")], "no scratch files are left"
+    assert not list(tmp_path.rglob(".*")), "no scratch files are left"
 
 
 @pytest.mark.parametrize("size", [(64, 64), (1024, 1024), (96, 64), (37, 111)])

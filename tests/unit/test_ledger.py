@@ -43,7 +43,8 @@ def served(ledger):
 
 
 def cast(ledger, battle, voter=None, winner="model_a", not_before=0):
-    return ledger.cast_vote(battle.battle_id, voter or battle.voter, lambda b: vote_of(b, winner), not_before=not_before)
+    voter = voter or battle.voter
+    return ledger.cast_vote(battle.battle_id, voter, lambda b: vote_of(b, winner), not_before=not_before)
 
 
 def test_a_vote_comes_back_as_it_was_cast(ledger, served):
@@ -169,8 +170,9 @@ def test_a_withdrawn_battle_cannot_be_voted_again(ledger, served):
 
 def test_the_crowds_record_follows_the_images_not_the_sides(ledger, served):
     battle = served("ann")
-    swapped = Battle(new_id(), "bob", battle.prompt, battle.image_b, battle.image_a, "anonymous", "bank", 1, ledger.now())
-    tied = Battle(new_id(), "cid", battle.prompt, battle.image_a, battle.image_b, "anonymous", "bank", 1, ledger.now())
+    same = ("anonymous", "bank", 1, ledger.now())
+    swapped = Battle(new_id(), "bob", battle.prompt, battle.image_b, battle.image_a, *same)
+    tied = Battle(new_id(), "cid", battle.prompt, battle.image_a, battle.image_b, *same)
     for other in (swapped, tied):
         ledger.add_battle(other)
     cast(ledger, battle, winner="model_a")
@@ -234,8 +236,9 @@ def test_a_write_that_fails_is_said_and_leaves_nothing(ledger, served, monkeypat
     battle = served()
     ledger._connection().execute("PRAGMA max_page_count = 1")  # the disk is full, as far as SQLite can tell
     big = vote_of(battle)
+    huge = Vote(**{**asdict(big), "extra": "x" * 200_000})
     with pytest.raises(LedgerError, match="nothing changed"):
-        ledger.cast_vote(battle.battle_id, "ann", lambda b: Vote(**{**asdict(big), "extra": "x" * 200_000}), not_before=0)
+        ledger.cast_vote(battle.battle_id, "ann", lambda b: huge, not_before=0)
     ledger._connection().execute("PRAGMA max_page_count = 1073741823")
     assert ledger.vote_of(battle.battle_id) is None
     cast(ledger, battle)

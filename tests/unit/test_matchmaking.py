@@ -57,7 +57,7 @@ def test_a_voter_sees_every_prompt_once_before_any_twice_and_no_pair_twice():
     rng, seen = random.Random(1), []
     while (draw := shelf.draw(rng, seen)) is not None:
         seen.append((draw.prompt.prompt_id, draw.image_a.image_id, draw.image_b.image_id))
-    assert len(set(prompt for prompt, *_ in seen[: len(rows)])) == len(rows)
+    assert len({prompt for prompt, *_ in seen[: len(rows)]}) == len(rows)
     assert len(seen) == len({frozenset(pair) for _, *pair in seen}) == len(rows) * 6
 
 

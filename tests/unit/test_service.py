@@ -7,8 +7,16 @@ import pytest
 
 from arena.backends.base import Generated
 from arena.errors import (
-    AlreadyVoted, BackendUnavailable, BadPrompt, BadVote, BattleExpired, NoBattle, NothingToWithdraw, TooFast,
-    UnknownBattle, UnknownCategory,
+    AlreadyVoted,
+    BackendUnavailable,
+    BadPrompt,
+    BadVote,
+    BattleExpired,
+    NoBattle,
+    NothingToWithdraw,
+    TooFast,
+    UnknownBattle,
+    UnknownCategory,
 )  # fmt: skip
 
 
