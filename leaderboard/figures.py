@@ -82,17 +82,17 @@ def _heatmap(shares, texts, hovers, scale, low, high, bar):
     wide = max(len(line) for line in shares) > MOST_CELLS_WITH_TEXT
     return go.Heatmap(z=shares, text=texts, customdata=hovers, hovertemplate="%{customdata}<extra></extra>",
                       texttemplate=None if wide else "%{text}", textfont={"size": 11}, colorscale=scale, zmin=low,
-                      zmax=high, xgap=2, ygap=2, hoverongaps=False,
+                      zmax=high, xgap=2, ygap=2, hoverongaps=False, showscale=wide,
                       colorbar={"title": {"text": bar}, "thickness": 10, "outlinewidth": 0, "orientation": "h",
-                                "y": -0.02, "yanchor": "top", "len": 0.6, "ypad": 34})
+                                "y": 0, "yanchor": "top", "len": 0.7, "ypad": 8})
 
 
 def _matrix(board, heat, rows, columns, across):
     figure = go.Figure(heat)
-    return _layout(figure, 170 + 30 * len(rows),
+    return _layout(figure, 130 + 30 * len(rows),
                    xaxis={"side": "top", "tickangle": -45, "tickmode": "array", "tickvals": list(range(len(columns))),
-                          "ticktext": across, "showgrid": False},
-                   yaxis={**_ticks(board, rows), "autorange": "reversed", "showgrid": False})
+                          "ticktext": across, "showgrid": False, "zeroline": False},
+                   yaxis={**_ticks(board, rows), "autorange": "reversed", "showgrid": False, "zeroline": False})
 
 
 def categories(board):
@@ -132,11 +132,11 @@ def _pair_matrix(board, value, text, scale, low, high, bar):
         return (f"<b>{label(board.name(a), 60)}</b> against {label(board.name(b), 60)}<br>took {share:.1%} of "
                 f"{votes:,} votes<br>95%: {lower:.1%} to {upper:.1%}")
 
-    def cells(show):
-        return [[show(a, b) if (a, b) in met else None for b in models] for a in models]
+    def cells(show, empty=""):
+        return [[show(a, b) if (a, b) in met else empty for b in models] for a in models]
 
-    heat = _heatmap(cells(lambda a, b: value(met[a, b])), cells(lambda a, b: text(met[a, b])), cells(hover), scale,
-                    low, high, bar)
+    heat = _heatmap(cells(lambda a, b: value(met[a, b]), None), cells(lambda a, b: text(met[a, b])), cells(hover),
+                    scale, low, high, bar)
     return _matrix(board, heat, models, models, [label(board.name(model)) for model in models])
 
 
@@ -155,8 +155,8 @@ def pair_counts(board):
 FIGURES = {
     "standings": View("Ratings", "The dot is the rating, the bar its 95% interval; hollow dots are preliminary.",
                       standings),
-    "categories": View("By category", "Win rate in percent: blue above one half, brown below.", categories),
-    "win-fractions": View("Head to head", "Percent of battles that the row's model took from the column's; a draw "
-                                          "is half.", win_fractions),
+    "categories": View("At a glance", "Win rates in percent: blue above one half, brown below.", categories),
+    "win-fractions": View("Head to head", "Percent of battles that the row's model took from the column's; a "
+                                          "draw is half.", win_fractions),
     "pair-counts": View("How often they met", "Battles of each two models: rows and columns alike.", pair_counts),
 }

@@ -7,7 +7,7 @@ from leaderboard.columns import plural
 CSS = """
 .lb { --lb-ink: var(--ia-ink, #1b2130); --lb-muted: var(--ia-muted, #5b6576); --lb-line: var(--ia-line, #dde1e8);
   --lb-surface: var(--ia-surface, #ffffff); --lb-accent: var(--ia-accent, #2f6fd6);
-  color: var(--lb-ink); font-size: 15px; line-height: 1.45; }
+  color: var(--lb-ink); font-size: 15px; line-height: 1.45; font-family: var(--ia-font, system-ui, sans-serif); }
 .dark .lb { --lb-ink: var(--ia-ink, #e9edf4); --lb-muted: var(--ia-muted, #9aa5b5);
   --lb-line: var(--ia-line, #2b3341); --lb-surface: var(--ia-surface, #161b24);
   --lb-accent: var(--ia-accent, #7aa9f5); }
@@ -22,15 +22,20 @@ CSS = """
   color: var(--lb-ink); }
 .lb-scroll { overflow-x: auto; margin-top: .9rem; border: 1px solid var(--lb-line); border-radius: 12px;
   background: var(--lb-surface); }
-.lb table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; margin: 0; border: 0; }
-.lb caption { text-align: left; padding: .7rem .9rem 0; color: var(--lb-muted); font-size: .85rem; }
+.lb table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; margin: 0; }
+.lb table, .lb thead, .lb tbody, .lb tr { border: 0 !important; background: none; }
+.lb-page { max-width: 1120px; margin: 0 auto; }
+.lb caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .lb th, .lb td { padding: .6rem .9rem; text-align: right; white-space: nowrap; border: 0; color: var(--lb-ink);
   background: none; }
-.lb thead th { color: var(--lb-muted); font-size: .78rem; font-weight: 560; border-bottom: 1px solid var(--lb-line); }
+.lb thead th { vertical-align: bottom; white-space: normal; min-width: 5rem; max-width: 12rem;
+  overflow-wrap: break-word; color: var(--lb-muted); font-size: .78rem; font-weight: 560;
+  border-bottom: 1px solid var(--lb-line); }
 .lb tbody tr + tr > * { border-top: 1px solid var(--lb-line); }
 .lb tbody tr:hover > * { background: color-mix(in srgb, var(--lb-accent) 6%, transparent); }
 .lb .lb-left { text-align: left; }
-.lb .lb-model { text-align: left; font-weight: 600; white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
+.lb .lb-model { text-align: left; font-weight: 600; white-space: normal; min-width: 9rem;
+  overflow-wrap: break-word; }
 .lb .lb-rank { font-size: 1.05rem; font-weight: 680; }
 .lb small { display: block; color: var(--lb-muted); font-size: .78rem; font-weight: 400; }
 .lb .lb-big { font-weight: 650; }
@@ -45,10 +50,14 @@ CSS = """
 .lb-plot, .lb-plot > * { background: transparent !important; border: 0 !important; }
 .lb-plot .xtick text, .lb-plot .ytick text, .lb-plot .gtitle, .lb-plot .xtitle, .lb-plot .ytitle,
 .lb-plot .annotation-text, .lb-plot .colorbar text { fill: var(--ia-muted, #76808f) !important; }
+.lb .lb-narrow { display: none; }
 @media (max-width: 640px) {
-  .lb th, .lb td { padding: .5rem .55rem; }
-  .lb-wide { display: none; }
-  .lb .lb-model { min-width: 6.5rem; }
+  .lb th, .lb td { padding: .5rem .45rem; }
+  .lb .lb-wide, .lb .lb-model small { display: none; }
+  .lb .lb-narrow { display: block; }
+  .lb .lb-model { min-width: 6rem; max-width: 11rem; }
+  .lb-bar { min-width: 3rem; }
+  .lb thead th { min-width: 0; }
   .lb-facts { gap: .5rem 1.2rem; }
 }
 """
@@ -106,7 +115,7 @@ def _range(row):
 
 def _interval(row):
     if row.rating is not None:
-        return f"{_points(row.rating_lower)} to {_points(row.rating_upper)}"
+        return f"{_points(row.rating_lower)}–{_points(row.rating_upper)}"
     return f"at most {_points(row.rating_upper)}" if row.rating_upper is not None else "not yet known"
 
 
@@ -122,16 +131,18 @@ def standings(board):
             f'<tr><td class="lb-left"><span class="lb-rank">{rank}</span><small>{_range(row)}</small></td>'
             f'{_model_cell(board, row)}<td><span class="lb-big">{_points(row.rating)}</span>'
             f'<small>{_interval(row)}</small></td>'
-            f'<td>{row.win_rate:.1%}<span class="lb-bar" style="--lb-share:{row.win_rate:.1%}"></span></td>'
-            f'<td>{row.votes:,}</td><td class="lb-wide">{row.acceptability:.1%}</td>'
+            f'<td>{row.win_rate:.1%}<span class="lb-bar" style="--lb-share:{row.win_rate:.1%}"></span>'
+            f'<small class="lb-narrow">{plural(row.votes, "vote", "votes")}</small></td>'
+            f'<td class="lb-wide">{row.votes:,}</td><td class="lb-wide">{row.acceptability:.1%}</td>'
             f'<td class="lb-wide">{_points(row.elo)}</td></tr>')
     head = "".join(f'<th scope="col"{extra}>{name}</th>' for name, extra in (
-        ("Rank", ' class="lb-left"'), ("Model", ' class="lb-left"'), ("Rating", ""), ("Win rate", ""), ("Votes", ""),
-        ("Found good", ' class="lb-wide"'), ("Elo ticker", ' class="lb-wide"')))
-    return (f'<section class="lb"><h2>Standings</h2><div class="lb-scroll" tabindex="0" role="region" '
-            f'aria-label="Standings"><table><caption>{text(METHOD_WORDS.get(board.method, board.method))}; '
-            f'under each rank, the ranks it may have with 95% confidence, all models at once.</caption><thead><tr>'
-            f'{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div></section>')
+        ("Rank", ' class="lb-left"'), ("Model", ' class="lb-left"'), ("Rating", ""), ("Win rate", ""),
+        ("Votes", ' class="lb-wide"'), ("Found good", ' class="lb-wide"'), ("Elo ticker", ' class="lb-wide"')))
+    how = METHOD_WORDS.get(board.method, board.method)
+    return (f'<section class="lb"><h2>Standings</h2><p>{text(how)}; under each rank, the ranks it may have, '
+            f'with 95% confidence for all models at once.</p><div class="lb-scroll" tabindex="0" role="region" '
+            f'aria-label="Standings"><table><caption>Standings, best first</caption><thead><tr>{head}</tr></thead>'
+            f'<tbody>{"".join(lines)}</tbody></table></div></section>')
 
 
 METHOD_WORDS = {"bradley-terry": "Bradley-Terry rating in Elo points with its 95% interval",
@@ -153,8 +164,8 @@ def groups(board):
         lines.append(f'<tr><th scope="row" class="lb-model">{text(board.name(standing.model))}</th>{cells}</tr>')
     return (f'<section class="lb"><h2>By {word}</h2><p>Win rate, a draw counting half, over the votes below it. '
             f'Under each {word}: which of its two best models is better, or a tie.</p><div class="lb-scroll" '
-            f'tabindex="0" role="region" aria-label="Win rates by {word}"><table><thead><tr><th scope="col" '
-            f'class="lb-left">Model</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div></section>')
+            f'tabindex="0" role="region" aria-label="Win rates by {word}"><table><caption>Win rates by {word}</caption>'
+            f'<thead><tr><th scope="col" class="lb-left">Model</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div></section>')
 
 
 def _verdict(board, group):

@@ -35,8 +35,11 @@ def leaderboard_page(load, refresh_seconds=5.0):
         parts = {"status": gr.HTML(padding=False), "standings": gr.HTML(padding=False)}
         parts["plot-standings"] = _plot("standings")
         parts["groups"] = gr.HTML(padding=False)
-        for name in ("categories", "win-fractions", "pair-counts"):
-            parts[f"plot-{name}"] = _plot(name)
+        parts["plot-categories"] = _plot("categories")
+        with gr.Row():
+            for name in ("win-fractions", "pair-counts"):
+                with gr.Column(min_width=340):
+                    parts[f"plot-{name}"] = _plot(name)
         parts["notes"] = gr.HTML(padding=False)
 
     def refresh(seen):
