@@ -1,0 +1,75 @@
+"""The Space's entry, and `python app.py`: reads the environment, builds the arena, serves it.
+
+ARENA_CONFIG      arena.yaml (default: the one beside this file)
+ARENA_DATA_DIR    where the ledger, the image bank and the shards live (default: data/ beside this file)
+ARENA_SECRET      keys voters' hashes and cookies; by default a random one that is kept in the data folder
+HF_TOKEN, HF_ENDPOINT                    for publishing, and for gated models
+GRADIO_SERVER_NAME, GRADIO_SERVER_PORT   where to listen (default: 127.0.0.1:7860; 0.0.0.0 on a Space)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    env, space = os.environ, os.environ.get("SPACE_ID")
+    host = env.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if space else "127.0.0.1")
+    port = env.get("GRADIO_SERVER_PORT") or "7860"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        return fail(f'GRADIO_SERVER_PORT: "{port}" is not a port; a number from 1 to 65535 is expected')
+    if space and not env.get("ARENA_SECRET"):
+        logging.warning("ARENA_SECRET is not set: when this Space's disk is renewed, returning visitors count as new "
+                        "voters. Set it among the Space's secrets.")  # fmt: skip
+
+    from arena.build import build_arena, start
+    from arena.errors import ConfigError, LedgerError
+    from arena.ui.launch import serve
+    from standings import Standings
+
+    standings = Standings()
+    secret = hashlib.sha256(env["ARENA_SECRET"].encode()).digest() if env.get("ARENA_SECRET") else None
+    try:
+        arena = build_arena(
+            Path(env.get("ARENA_CONFIG") or HERE / "arena.yaml"),
+            Path(env.get("ARENA_DATA_DIR") or HERE / "data"),
+            secret=secret,
+            hf_token=env.get("HF_TOKEN"),
+            hf_endpoint=env.get("HF_ENDPOINT"),
+            ticker=standings.ticker,
+        )
+    except (ConfigError, LedgerError) as error:
+        return fail(str(error))
+    try:
+        standings.follow(arena.ledger, arena.config)
+        start(arena)  # drawing begins while the page is still being put together
+
+        from leaderboard.ui import CSS, leaderboard_page
+
+        page = partial(leaderboard_page, standings.board)
+        serve(arena, leaderboard_page=page, leaderboard_css=CSS, host=host, port=int(port))
+    except ConfigError as error:
+        return fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        arena.close()
+    return 0
+
+
+def fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
