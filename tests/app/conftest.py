@@ -1,0 +1,144 @@
+"""A real server for the whole loop: Gradio, guard and routes over fake models, on a free port of the loopback."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from arena.build import build_arena, start
+from arena.service import Arena
+from arena.ui.edge import Limits
+from arena.ui.launch import Served, serve
+from standings import Standings
+
+SECRET = b"a secret for the tests, 32 bytes"
+SECRET_WORDS = ("zephyr", "quixote", "marzipan", "ostrich")  # nothing but the models' names holds them
+MANY = (1e6, 1e6)
+UNLIMITED = Limits(posts=MANY, posts_of_address=MANY, joins=MANY, joins_of_address=MANY, newcomers=MANY)
+
+
+def write_config(path: Path, **changes: Any) -> Path:
+    """An arena.yaml of four fake models, two categories and twelve prompts, and no limit that a test would meet."""
+    models = [
+        {"id": f"{word}-v{k}", "name": f"{word.title()} {k}", "organisation": f"{word.title()} Labs", "backend": "fake",
+         "family": f"{word} family", "licence": "apache-2.0", "source": f"models/{word}", "demo": True,
+         "settings": {"num_inference_steps": 30 + k, "width": 64, "height": 64}}
+        for k, word in enumerate(SECRET_WORDS)
+    ]  # fmt: skip
+    categories = [
+        {"name": name, "prompts": [{"prompt": f"{name.lower()}: {thing}"} for thing in
+                                   ("a red ball", "a blue box", "a tree", "a boat", "a cat", "a house")]}
+        for name in ("Anime", "Painting")
+    ]  # fmt: skip
+    path.write_text(yaml.safe_dump({
+        "title": "Tests", "models": models, "categories": categories, "bank": {"display_px": 64},
+        "limits": {"votes_per_minute": 1e6, "live_per_hour": 1e6, "prompt_chars": 100}, **changes,
+    }))  # fmt: skip
+    return path
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+class Visitor:
+    """A browser of few words: a cookie jar, and the JSON calls that the page makes."""
+
+    def __init__(self, url: str):
+        self.http = httpx.Client(base_url=url, timeout=30)
+
+    def open(self, path: str = "/") -> Visitor:
+        assert self.http.get(path).status_code == 200
+        return self
+
+    def post(self, path: str, body: Any = None, **kwargs: Any) -> httpx.Response:
+        return self.http.post(path, json={} if body is None else body, **kwargs)
+
+    def next(self, **body: Any) -> dict[str, Any]:
+        answer = self.post("/arena/next", body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["battle"]
+
+    def vote(self, battle: dict[str, Any], winner: str = "model_a", **more: Any) -> httpx.Response:
+        return self.post("/arena/vote", {"battle_id": battle["battle_id"], "winner": winner, **more})
+
+    def events(self, data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """What the page's live event sends back, through Gradio's queue."""
+        config = self.http.get("/config").json()
+        live = next(d for d in config["dependencies"] if d["queue"] and d.get("api_name") == "live")
+        session = "tests" + self.http.cookies["arena_visitor"][:8]
+        joined = self.post("/gradio_api/queue/join", {"data": [data], "fn_index": live["id"], "session_hash": session})
+        assert joined.status_code == 200, joined.text
+        with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data: "):
+                    message = json.loads(line[6:])
+                    yield message
+                    if message["msg"] == "close_stream":
+                        return
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Starts servers: launch(data_dir=..., edge=..., filled=True, **changes of arena.yaml)."""
+    running: list[Served] = []
+
+    def begin(data_dir: Path | None = None, *, edge: Limits = UNLIMITED, filled: bool = True, **changes: Any) -> Served:
+        folder = tmp_path_factory.mktemp("arena")
+        standings = Standings()
+        arena = build_arena(write_config(folder / "arena.yaml", **changes), data_dir or folder / "data", secret=SECRET,
+                            ticker=standings.ticker)  # fmt: skip
+        while filled and arena.fill_one(arena.studio):
+            pass
+        standings.follow(arena.ledger, arena.config)
+        start(arena)
+        served = serve(arena, port=free_port(), limits=edge, prevent_thread_lock=True)
+        served.standings = standings
+        running.append(served)
+        return served
+
+    yield begin
+    for served in running:
+        served.close()
+
+
+@pytest.fixture(scope="module")
+def served(launch: Callable[..., Served]) -> Served:
+    return launch()
+
+
+@pytest.fixture
+def arena(served: Served) -> Arena:
+    return served.arena
+
+
+@pytest.fixture
+def visitor_of() -> Iterator[Callable[[Served], Visitor]]:
+    """A new visitor, with the page open and its cookie set."""
+    people: list[Visitor] = []
+
+    def arrive(served: Served) -> Visitor:
+        people.append(Visitor(served.url))
+        return people[-1].open()
+
+    yield arrive
+    for person in people:
+        person.http.close()
+
+
+@pytest.fixture
+def visitor(served: Served, visitor_of: Callable[[Served], Visitor]) -> Visitor:
+    return visitor_of(served)
+
+
+@pytest.fixture
+def stranger(served: Served, visitor_of: Callable[[Served], Visitor]) -> Visitor:
+    return visitor_of(served)
