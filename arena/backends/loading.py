@@ -1,0 +1,189 @@
+"""From a row of arena.yaml to a loaded diffusers pipeline: where its files are, which components come from
+elsewhere, and what exactly was loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arena.backends.residency import weight_bytes
+
+if TYPE_CHECKING:
+    from arena.config import ComponentSource, ModelSettings
+
+INDEX = "model_index.json"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# While a model is built, diffusers and transformers patch torch itself: two builds at once disturb each other.
+LOAD_LOCK = threading.Lock()
+# What the hash of a local folder covers: all that decides a picture, not its readme.
+_HASHED = {".safetensors", ".bin", ".pt", ".json", ".txt", ".model"}
+
+
+class WrongRow(Exception):
+    """The row cannot be loaded as it is written; the text says why."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    pipeline: Any
+    revision: str  # the Hub's commit, or "sha256:" and the start of the hash of a local folder
+    components: dict[str, str]  # component -> where it came from and at which commit, for those taken from elsewhere
+    dtype: str
+    bytes: int
+
+
+def local_folder(source: str, config_dir: Path) -> Path | None:
+    """The folder that `source` names, relative to arena.yaml; None where there is none."""
+    folder = config_dir / Path(source).expanduser()
+    return folder if folder.is_dir() else None
+
+
+def pipeline_class(index: dict[str, Any], wanted: str | None) -> type:
+    """The class that a model_index.json names, when diffusers has it and it is the one that the row expects."""
+    import diffusers
+
+    name = index.get("_class_name")
+    cls = getattr(diffusers, name, None) if isinstance(name, str) else None
+    if not (isinstance(cls, type) and issubclass(cls, diffusers.DiffusionPipeline)):
+        raise WrongRow(f"{INDEX} names {name}, which diffusers {diffusers.__version__} does not have")
+    if wanted and name != wanted:
+        raise WrongRow(f"pipeline.pipeline_class is {wanted}, but {INDEX} names {name}")
+    return cls
+
+
+def load(model: ModelSettings, *, config_dir: Path, token: str | None, device: str, dtype: str) -> Loaded:
+    """Read the weights, fetching them from the Hub where they are neither local nor cached."""
+    with LOAD_LOCK:
+        return _load(model, config_dir, token, device, dtype)
+
+
+def _load(model: ModelSettings, config_dir: Path, token: str | None, device: str, dtype: str) -> Loaded:
+    import diffusers
+    import torch
+    import transformers
+
+    # Both libraries draw a bar for every component; the Hub's own download bars stay.
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+    how, torch_dtype = model.pipeline, getattr(torch, dtype)
+    folder = local_folder(model.source, config_dir)
+    commit = None
+    if folder is None:
+        folder, commit = _snapshot(model.source, INDEX, model.revision, token)
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    cls = pipeline_class(index, how.pipeline_class)
+    if commit is not None:
+        # Components that are replaced are not downloaded.
+        folder = Path(diffusers.DiffusionPipeline.download(
+            model.source, revision=commit, variant=how.variant, token=token, **dict.fromkeys(how.components)
+        ))  # fmt: skip
+
+    # A component that the folder says is absent must be passed as None where the class requires it.
+    given: dict[str, Any] = {name: None for name, value in index.items()
+                             if isinstance(value, list) and value and value[0] is None}  # fmt: skip
+    origins: dict[str, str] = {}
+    for name, where in how.components.items():
+        kind = component_class(cls, index, name)
+        given[name], origins[name] = _component(kind, name, where, folder, config_dir, token, torch_dtype)
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(
+        folder, dtype=torch_dtype, variant=how.variant, local_files_only=True, **given
+    )
+    if how.scheduler:
+        pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, **how.scheduler)
+    pipeline.to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    return Loaded(pipeline, commit or folder_hash(folder), origins, dtype, weight_bytes(pipeline.components.values()))
+
+
+def component_class(cls: type, index: dict[str, Any], name: str) -> type:
+    """The class of a component: what model_index.json says, else what the pipeline's constructor asks for."""
+    import diffusers
+    import transformers
+
+    library, kind = (index.get(name) or [None, None])[:2]
+    if kind is not None:
+        home = {"diffusers": diffusers, "transformers": transformers}.get(library)
+        found = getattr(home or getattr(diffusers.pipelines, str(library), None), kind, None)
+    else:
+        hint = typing.get_type_hints(cls.__init__).get(name)
+        found = next((t for t in (typing.get_args(hint) or (hint,)) if hasattr(t, "from_pretrained")), None)
+    if found is None:
+        raise WrongRow(f"pipeline.components.{name}: {cls.__name__} has no such component, or its class is unknown")
+    # Which of the many tokenizer classes fits is for the tokenizer's own files to say.
+    return transformers.AutoTokenizer if "Tokenizer" in found.__name__ else found
+
+
+def _component(kind: type, name: str, where: ComponentSource, folder: Path, config_dir: Path,
+               token: str | None, dtype) -> tuple[Any, str]:  # fmt: skip
+    """One component from another place, and a line that says which."""
+    import torch
+
+    local = local_folder(where.source, config_dir)
+    inside = f"{where.subfolder}/" if where.subfolder else ""
+    if where.file:
+        if local:
+            path, origin = local / inside / where.file, f"{where.source}/{inside}{where.file}"
+        else:
+            root, commit = _snapshot(where.source, inside + where.file, where.revision, token)
+            path, origin = root / inside / where.file, f"{where.source}@{commit}/{inside}{where.file}"
+        return _from_file(kind, folder / name, path, dtype), origin
+    probe = inside + ("tokenizer_config.json" if kind.__name__ == "AutoTokenizer" else
+                      "scheduler_config.json" if "Scheduler" in kind.__name__ else "config.json")  # fmt: skip
+    revision, origin = None, f"{where.source}/{inside}".rstrip("/")
+    if local is None:
+        _, revision = _snapshot(where.source, probe, where.revision, token)
+        origin = f"{where.source}@{revision}/{inside}".rstrip("/")
+    arguments: dict[str, Any] = {"subfolder": where.subfolder or "", "token": token, "revision": revision or "main"}
+    if issubclass(kind, torch.nn.Module):
+        arguments["dtype"] = dtype
+    return kind.from_pretrained(str(local or where.source), **arguments), origin
+
+
+def _from_file(kind: type, config: Path, weights: Path, dtype):
+    """A diffusers model built from the base folder's configuration and the weights of one safetensors file."""
+    import diffusers
+    import torch
+    from safetensors.torch import load_file
+
+    if not issubclass(kind, diffusers.ModelMixin):
+        raise WrongRow(f"pipeline.components: `file` is for diffusers models; {kind.__name__} needs a folder")
+    if weights.suffix != ".safetensors":
+        raise WrongRow(f"pipeline.components: {weights.name} is not a .safetensors file")
+    state, settings = load_file(weights), kind.load_config(config)
+    # On the meta device nothing is initialised only to be overwritten. A buffer that is not in the file would
+    # stay there without values: such a model is built the slow way.
+    with torch.device("meta"):
+        module = kind.from_config(settings)
+    module.load_state_dict(state, assign=True)
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        module = kind.from_config(settings)
+        module.load_state_dict(state)
+    return module.to(dtype=dtype).eval()
+
+
+def _snapshot(source: str, file: str, revision: str | None, token: str | None) -> tuple[Path, str]:
+    """Fetch one file of a Hub repository; its snapshot's folder and the commit that the revision stands for."""
+    from huggingface_hub import hf_hub_download
+
+    if not HUB_ID.fullmatch(source):
+        raise WrongRow(f"there is no folder {source} beside arena.yaml, and it is no Hub repository id")
+    path = Path(hf_hub_download(source, file, revision=revision, token=token))
+    root = path.parents[file.count("/")]
+    return root, root.name
+
+
+def folder_hash(folder: Path) -> str:
+    """The start of a SHA-256 over the names and bytes of a local folder's weights and settings."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in _HASHED and p.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}\0{digest}\n".encode())
+    return f"sha256:{total.hexdigest()[:16]}"
