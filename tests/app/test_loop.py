@@ -155,13 +155,11 @@ def test_unknown_category_is_refused(visitor):
 
 def test_forty_votes_at_once_make_one(visitor, arena, served):
     battle = visitor.next()
-    cookies = visitor.http.cookies
     line = threading.Barrier(8)
 
     def press(k: int) -> int:
         line.wait(10)
-        return [visitor.http.post("/arena/vote", json={"battle_id": battle["battle_id"], "winner": WINNERS[(k + i) % 4]},
-                                  cookies=cookies).status_code for i in range(5)]  # fmt: skip
+        return [visitor.vote(battle, WINNERS[(k + i) % 4]).status_code for i in range(5)]
 
     before = arena.ledger.counts()["votes"]
     with ThreadPoolExecutor(8) as pool:
@@ -178,7 +176,9 @@ def test_fault_of_ours_is_generic_logged_and_not_counted(visitor, arena, monkeyp
 
     monkeypatch.setattr(arena, "cast_vote", broken)
     answer = visitor.vote(battle)
-    assert answer.json() == {"error": {"code": "internal", "message": "Something went wrong here; nothing was counted."}}
+    assert answer.json() == {
+        "error": {"code": "internal", "message": "Something went wrong here; nothing was counted."}
+    }
     assert answer.status_code == 500 and "zephyr could not" in caplog.text
     monkeypatch.undo()
     assert visitor.vote(battle).status_code == 200
