@@ -1,0 +1,184 @@
+"""Parquet shards: rows of a published table, sealed into files that never change.
+
+The same rows make the same bytes under the same path, wherever and however often they are sealed. A shard
+appears under `data/` only after the ledger has recorded it, so whoever reads the folder never sees a row twice,
+whenever the process dies: `seal` writes the file to `.sealing/`, then records it, then moves it into place;
+`settle` finishes or discards what a crash left in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from arena.errors import PublishError
+from arena.records import TABLES, Shard, arrow_schema, content_id
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+ROWS = {"images": 1000}  # rows of a shard at most, else:
+ROWS_OTHERWISE = 50_000
+IMAGE_BYTES = 64 * 2**20  # a shard of images is closed after this much, which bounds our memory
+ROW_GROUP = {"images": 100}  # so that a reader can take a few pictures without the whole file
+
+
+def features(table: str) -> dict[str, str]:
+    """The datasets library's name for the type of every column of a published table."""
+    names = {"json": "string", "timestamp": "timestamp[ms, tz=UTC]"}
+    return {column: names.get(kind, kind) for column, kind in TABLES[table].items()}
+
+
+def to_parquet(table: str, rows: Sequence[Row]) -> bytes:
+    """One Parquet file with exactly the published columns. Raises PublishError for any other row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = arrow_schema(table)
+    for row in rows:
+        if row.keys() != set(schema.names):
+            wrong = ", ".join(sorted(row.keys() ^ set(schema.names)))
+            raise PublishError(f"{table}: a row does not have the published columns; too many or missing: {wrong}")
+    # What the datasets library writes too: a shard read without its card still shows its images.
+    described = {c: {"_type": "Image"} if t == "image" else {"dtype": t, "_type": "Value"}
+                 for c, t in features(table).items()}  # fmt: skip
+    schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": described}})})
+    try:
+        data = pa.Table.from_pylist(list(rows), schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise PublishError(f"{table}: a row does not fit the published columns ({error})") from error
+    out = pa.BufferOutputStream()
+    pq.write_table(data, out, compression="zstd", row_group_size=ROW_GROUP.get(table, ROWS_OTHERWISE))
+    return out.getvalue().to_pybytes()
+
+
+def shard_path(table: str, replica: str, first: tuple[int, Row], last_seq: int, sha256: str) -> str:
+    """Where a shard is in the dataset. Sorted by time; a folder a day keeps folders far below the Hub's 10,000
+    files; the hash in the name keeps two deployments of one name from ever writing the same path."""
+    seq, row = first
+    when = datetime.fromtimestamp(row["created_at"] / 1000, UTC)
+    name = f"{when:%Y%m%dT%H%M%S}-{replica}-{seq}-{last_seq}-{sha256[:8]}.parquet"
+    return f"data/{table}/{when:%Y-%m-%d}/{name}"
+
+
+class ShardFolder:
+    """The local copy of the published dataset, under `folder`."""
+
+    def __init__(self, folder: Path, *, ledger, replica: str):
+        self.folder = folder
+        self._ledger = ledger
+        self._replica = replica
+        self._scratch = folder / ".sealing"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Only one process at a time seals here: `python -m arena publish` may run beside the app."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as file:
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except (ImportError, OSError) as error:  # Windows, or a mount without locks
+                log.debug("no lock on %s: %s", self.folder, error)
+            yield
+
+    def seal(self, table: str, rows: Sequence[tuple[int, Row]], now: int) -> Shard:
+        """Durable and recorded in the ledger when this returns."""
+        data = to_parquet(table, [row for _, row in rows])
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = shard_path(table, self._replica, rows[0], rows[-1][0], sha256)
+        shard = Shard(path, table, rows[0][0], rows[-1][0], len(rows), sha256, now)
+        staged = self._staged(shard)
+        with open(staged, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _fsync_folder(staged.parent)
+        self._ledger.record_shard(shard)
+        self._place(shard)
+        return shard
+
+    def settle(self, recorded: Iterable[Shard]) -> None:
+        """Move shards into place that were `recorded` before a crash, and drop those that were not."""
+        left = {path.name: path for path in self._scratch.iterdir()}
+        for shard in recorded if left else ():
+            if self._staged(shard).name in left:
+                del left[self._staged(shard).name]
+                self._place(shard)
+        for path in left.values():
+            path.unlink()
+
+    def intact(self, shard: Shard) -> bool:
+        """Whether the file is still what was sealed."""
+        try:
+            with open(self.path(shard), "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256
+        except FileNotFoundError:
+            return False
+
+    def path(self, shard: Shard) -> Path:
+        return self.folder / shard.path
+
+    def tables(self) -> set[str]:
+        """Those with at least one shard here."""
+        return {table for table in TABLES if any((self.folder / "data" / table).glob("*/*.parquet"))}
+
+    def write_card(self, text: str) -> None:
+        path = self.folder / "README.md"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            scratch = self.folder / ".README.md"
+            scratch.write_text(text, encoding="utf-8")
+            os.replace(scratch, path)
+
+    def _staged(self, shard: Shard) -> Path:
+        return self._scratch / f"{shard.table}-{shard.sha256}"
+
+    def _place(self, shard: Shard) -> None:
+        path = self.path(shard)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self._staged(shard), path)
+        for parent in path.parents[: len(Path(shard.path).parents)]:  # up to `folder`: any of them may be new
+            _fsync_folder(parent)
+
+
+def with_images(rows: Iterable[tuple[int, Row]], read: Callable[[str], bytes]) -> Iterator[tuple[int, Row]]:
+    """Rows of `images` with their pictures, up to about IMAGE_BYTES. A picture that is gone or damaged is
+    published as null rather than leaving its row out: votes name it, and its settings can draw it again."""
+    size = 0
+    for seq, row in rows:
+        if size >= IMAGE_BYTES:
+            return
+        image_id = row["image_id"]
+        try:
+            data = read(image_id)
+        except FileNotFoundError:
+            data = b""
+        if content_id(data) != image_id:
+            log.warning("image %s is %s; published without its picture", image_id, "damaged" if data else "missing")
+            picture = None
+        else:
+            picture = {"bytes": data, "path": f"{image_id}.png"}
+        size += len(data)
+        yield seq, {**row, "image": picture}
+
+
+def _fsync_folder(path: Path) -> None:
+    """Makes a new name in `path` durable, where folders can be synced at all."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
