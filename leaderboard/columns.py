@@ -104,7 +104,7 @@ def milliseconds(column, name="created_at"):
     for moment in moments[(np.abs(moments) > LAST_MOMENT) & (moments != NO_TIME)].tolist():
         bad[str(moment)] += 1
     if bad:
-        raise errors.BadTime(f"{name}: {plural(bad.total(), 'row holds', 'rows hold')} a value that names no "
+        raise errors.BadTime(f"column {name}: {plural(bad.total(), 'row holds', 'rows hold')} a value that names no "
                              f"moment: {some(bad)}; known are ISO 8601 text and milliseconds since 1970")
     return moments
 

@@ -165,7 +165,8 @@ def groups(board):
     return (f'<section class="lb"><h2>By {word}</h2><p>Win rate, a draw counting half, over the votes below it. '
             f'Under each {word}: which of its two best models is better, or a tie.</p><div class="lb-scroll" '
             f'tabindex="0" role="region" aria-label="Win rates by {word}"><table><caption>Win rates by {word}</caption>'
-            f'<thead><tr><th scope="col" class="lb-left">Model</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div></section>')
+            f'<thead><tr><th scope="col" class="lb-left">Model</th>{head}</tr></thead>'
+            f'<tbody>{"".join(lines)}</tbody></table></div></section>')
 
 
 def _verdict(board, group):

@@ -1,0 +1,219 @@
+"""The contract of `python -m leaderboard SOURCE`: its object, its formats, its exit status, and what it imports."""
+
+import csv
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leaderboard.__main__ import FORMATS, main
+from leaderboard.ratings import METHODS
+from leaderboard.votes import GROUPINGS
+from tests.leaderboard_rows import battles, row, simulated
+
+ROOT = Path(__file__).parents[2]
+STANDING = {"rank": int, "rank_lower": int, "rank_upper": int, "model": str, "rating": float | None,
+            "rating_lower": float | None, "rating_upper": float | None, "elo": float, "votes": int, "wins": int,
+            "losses": int, "both_good": int, "both_bad": int, "win_rate": float, "acceptability": float,
+            "preliminary": bool}  # fmt: skip
+SOURCE = {"votes": int, "counted": int, "left_out": dict, "models": int, "voters": int, "first": str | None,
+          "last": str | None, "revision": str | None}  # fmt: skip
+PAIR = {"model_a": str, "model_b": str, "votes": int, "win_rate_a": float, "lower": float, "upper": float}
+BOARD = {"source": dict, "method": str, "standings": list, "categories": dict, "pairs": list, "notes": list}
+
+
+def has_types(found, types):
+    assert list(found) == list(types)
+    for name, kind in types.items():
+        assert isinstance(found[name], kind) and (kind is not int or not isinstance(found[name], bool)), name
+
+
+def refuse_constant(name):
+    raise AssertionError(f"{name} is no JSON")
+
+
+def save(path, rows):
+    path.write_text("".join(json.dumps(cell) + "\n" for cell in rows), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def source(tmp_path):
+    rows = simulated(600) + battles("loser", "m0", losses=5, category="category 1", mode="anonymous")
+    return save(tmp_path / "votes.jsonl", [*rows, row("m1", "m2", "tie", mode="named"), row("m1", "m1", "tie")])
+
+
+def run(capsys, *arguments):
+    status = main(list(arguments))
+    out, err = capsys.readouterr()
+    assert status == 0 and err == ""
+    return out
+
+
+def board(capsys, *arguments):
+    return json.loads(run(capsys, *arguments, "--format", "json"), parse_constant=refuse_constant)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("by", GROUPINGS)
+def test_the_json_is_the_contracts_object(capsys, source, method, by):
+    found = board(capsys, source, "--method", method, "--by", by)
+    has_types(found, BOARD)
+    has_types(found["source"], SOURCE)
+    assert found["method"] == method and all(isinstance(note, str) for note in found["notes"])
+    for pair in found["pairs"]:
+        has_types(pair, PAIR)
+        assert 0 <= pair["lower"] <= pair["win_rate_a"] <= pair["upper"] <= 1
+    assert len(found["categories"]) == {"category": 3, "sub_category": 8, "complexity": 3}[by]
+    for group in found["categories"].values():
+        has_types(group, {"votes": int, "standings": list, "verdict": str})
+    for rows in (found["standings"], *(group["standings"] for group in found["categories"].values())):
+        for line in rows:
+            has_types(line, STANDING)
+        holds(rows)
+
+
+def holds(rows):
+    """What the contract says of one table of standings."""
+    for line in rows:
+        assert line["wins"] + line["losses"] + line["both_good"] + line["both_bad"] == line["votes"]
+        draws = line["both_good"] + line["both_bad"]
+        assert line["win_rate"] == pytest.approx((line["wins"] + draws / 2) / line["votes"], abs=1e-6)
+        assert line["rank_lower"] <= line["rank"] <= line["rank_upper"]
+        upper = line["rating_upper"] if line["rating_upper"] is not None else math.inf
+        above = [other for other in rows if other["rating_lower"] is not None and other["rating_lower"] > upper]
+        assert line["rank"] == 1 + len(above)
+    anchor = [line for line in rows if not line["preliminary"]]
+    if anchor and all(line["rating"] is not None for line in rows):
+        mean = sum(line["votes"] * line["rating"] for line in anchor) / sum(line["votes"] for line in anchor)
+        assert mean == pytest.approx(1000, abs=1e-3)
+
+
+def test_the_source_accounts_for_every_row(capsys, source):
+    found = board(capsys, source)["source"]
+    assert found["votes"] == 607 and found["counted"] == 605 and found["models"] == 7 and found["voters"] == 40
+    assert found["left_out"] == {"mode:named": 1, "self_battle": 1}
+    assert found["first"] == "2026-09-21T14:13:20.000Z" and found["last"] == "2026-09-21T14:23:19.000Z"
+    assert found["revision"] is None
+
+
+def test_a_model_that_lost_everything_is_null_and_preliminary(capsys, source):
+    line = next(line for line in board(capsys, source)["standings"] if line["model"] == "loser")
+    assert line["rating"] is None and line["preliminary"] and line["votes"] == 5 and line["win_rate"] == 0
+
+
+def test_pairs_add_up_to_the_votes(capsys, source):
+    found = board(capsys, source)
+    assert sum(pair["votes"] for pair in found["pairs"]) == found["source"]["counted"]
+    assert sum(group["votes"] for group in found["categories"].values()) == found["source"]["counted"]
+
+
+def test_another_mode(capsys, source):
+    found = board(capsys, source, "--mode", "named")["source"]
+    assert found["counted"] == 1 and found["left_out"] == {"mode:anonymous": 606}
+
+
+def test_no_votes_are_no_error(capsys, tmp_path):
+    (tmp_path / "v.csv").write_text("model_a,model_b,winner\n")
+    found = board(capsys, str(tmp_path / "v.csv"))
+    assert found["source"]["votes"] == 0 and found["standings"] == [] and found["categories"] == {}
+    assert found["notes"] == ["No vote counts yet."] and found["pairs"] == []
+    for name in FORMATS:
+        run(capsys, str(tmp_path / "v.csv"), "--format", name)
+
+
+def test_the_same_votes_give_the_same_bytes(capsys, source):
+    assert run(capsys, source, "--format", "json") == run(capsys, source, "--format", "json", "--seed", "0")
+
+
+def test_csv_is_the_standings(capsys, source):
+    rows = list(csv.DictReader(io.StringIO(run(capsys, source, "--format", "csv"))))
+    expected = board(capsys, source)["standings"]
+    assert [cell["model"] for cell in rows] == [line["model"] for line in expected]
+    assert list(rows[0]) == list(STANDING) and float(rows[0]["rating"]) == expected[0]["rating"]
+    assert rows[-1]["rating"] == ""
+
+
+def test_the_table_is_for_reading(capsys, source):
+    text = run(capsys, source)
+    assert "605 votes count of 607; 7 models, 40 voters; bradley-terry" in text
+    assert "category 0: " in text and "preliminary" in text and "- Left out: 2 votes of 607" in text
+    assert "nan" not in text.lower().replace("named", "") and "None" not in text and max(map(len, text.split())) < 60
+
+
+@pytest.mark.parametrize(("name", "text", "words"), [
+    ("v.csv", "model_a,model_b,winner\nx,y,draw\nx,y,draw\n", ["winner", "2 rows", "'draw'"]),
+    ("v.csv", "model_a,model_b,winner\n,y,tie\n", ["model_a", "1 row"]),
+    ("v.csv", "model_a,winner\nx,tie\n", ["model_b", "missing"]),
+    ("v.parquet", "not parquet", ["v.parquet", "Parquet"]),
+    ("v.docx", "x", [".docx", ".parquet"]),
+])  # fmt: skip
+def test_bad_input_is_one_clear_line_and_status_2(capsys, tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    assert main([str(tmp_path / name)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "Traceback" not in err
+    assert all(word in err for word in words), err
+
+
+@pytest.mark.parametrize("arguments", [["gone.parquet"], ["x.csv", "--method", "none"], ["x.csv", "--by", "colour"],
+                                       ["x.csv", "--format", "xml"], [], ["x.csv", "--seed", "-1"]])  # fmt: skip
+def test_bad_arguments_are_one_clear_line_and_status_2(capsys, arguments):
+    try:
+        status = main(arguments)
+    except SystemExit as stopped:
+        status = stopped.code
+    out, err = capsys.readouterr()
+    assert status == 2 and out == "" and err.count("\n") == 1
+
+
+PROBE = """
+import json, runpy, sys
+sys.argv = ["leaderboard", *sys.argv[1:]]
+try:
+    runpy.run_module("leaderboard", run_name="__main__")
+except SystemExit as stopped:
+    assert not stopped.code, stopped.code
+heavy = {"gradio", "torch", "diffusers", "transformers", "plotly", "pandas", "datasets", "huggingface_hub", "arena"}
+print("loaded:" + json.dumps(sorted(heavy & set(sys.modules))), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("name", ["jsonl", "csv", "parquet", "sqlite"])
+def test_the_command_loads_nothing_heavy(tmp_path, name):
+    import sqlite3
+
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    rows, path = simulated(60), tmp_path / f"v.{name}"
+    if name == "jsonl":
+        save(path, rows)
+    elif name == "csv":
+        pyarrow.csv.write_csv(pa.Table.from_pylist(rows), path)
+    elif name == "parquet":
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        with sqlite3.connect(path) as ledger:
+            ledger.execute(f"CREATE TABLE votes ({', '.join(rows[0])})")
+            ledger.executemany(f"INSERT INTO votes VALUES ({', '.join('?' * len(rows[0]))})",
+                               [tuple(cell.values()) for cell in rows])  # fmt: skip
+        ledger.close()
+    made = subprocess.run([sys.executable, "-c", PROBE, str(path), "--format", "json"], cwd=ROOT, text=True,
+                          capture_output=True, timeout=120, env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["source"]["counted"] == 60
+    assert made.stderr.strip() == "loaded:[]"
+
+
+def test_a_reader_that_stops_early_is_no_error(tmp_path):
+    source = save(tmp_path / "v.jsonl", simulated(60))
+    made = subprocess.run(f"{sys.executable} -m leaderboard {source} | head -1", shell=True, cwd=ROOT, text=True,
+                          capture_output=True, timeout=120)  # fmt: skip
+    assert made.stdout.startswith("60 votes count") and made.stderr == ""
