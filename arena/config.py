@@ -43,7 +43,8 @@ class PipelineSettings(_Strict):
     # A component taken from another repository, for instance a distilled UNet:
     # {"unet": {"source": "ByteDance/SDXL-Lightning", "file": "sdxl_lightning_4step_unet.safetensors"}}
     components: dict[str, ComponentSource] = {}
-    # Scheduler arguments that replace the folder's own, for instance {"timestep_spacing": "trailing"}.
+    # Scheduler arguments that replace the folder's own, for instance {"timestep_spacing": "trailing"}; another
+    # scheduler altogether is named by "class".
     scheduler: dict[str, Any] = {}
 
 
