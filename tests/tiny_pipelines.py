@@ -170,9 +170,9 @@ def deep_vae():
 
 def unet(**more):
     return d.UNet2DConditionModel(
-        sample_size=16, in_channels=4, out_channels=4, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        **more,
+        sample_size=16, in_channels=4, out_channels=4, block_out_channels=(8, 16), layers_per_block=1,
+        norm_num_groups=4, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), **more,
     )  # fmt: skip
 
 
@@ -330,8 +330,8 @@ def HiDreamImage():
     )  # fmt: skip
     # The class scales every size to 128 latents a side: without shrinking in the autoencoder, 128 pixels.
     return d.HiDreamImagePipeline(
-        transformer=transformer, scheduler=flow(shift=3.0), vae=flow_vae(4, blocks=1), text_encoder=clip(True, 248),
-        tokenizer=clip_tokenizer(248), text_encoder_2=clip(True, 248), tokenizer_2=clip_tokenizer(248),
+        transformer=transformer, scheduler=d.FlowMatchLCMScheduler(shift=3.0), vae=flow_vae(4, blocks=1),
+        text_encoder=clip(True, 248), tokenizer=clip_tokenizer(248), text_encoder_2=clip(True, 248), tokenizer_2=clip_tokenizer(248),
         text_encoder_3=t5(), tokenizer_3=t5_tokenizer(), text_encoder_4=llama(), tokenizer_4=llama_tokenizer(),
     )  # fmt: skip
 

@@ -8,7 +8,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arena.backends.loading import HUB_ID, INDEX, WrongRow, component_class, local_folder, pipeline_class
+from arena.backends.loading import (
+    HUB_ID,
+    INDEX,
+    WrongRow,
+    component_class,
+    local_folder,
+    pipeline_class,
+    scheduler_class,
+)
 
 if TYPE_CHECKING:
     from arena.config import ModelSettings
@@ -32,7 +40,7 @@ def check_model(model: ModelSettings, config_dir: Path) -> list[str]:
         return [str(error)]
     found: list[str] = []
     if cls is not None:
-        found += _settings(model, cls) + _components(model, cls, index or {}, config_dir)
+        found += _settings(model, cls) + _components(model, cls, index or {}, config_dir) + _scheduler(model, index or {})
     if folder is not None and index is not None:
         found += _folder(model, folder, index)
     return found
@@ -45,7 +53,8 @@ def _index(model: ModelSettings, config_dir: Path) -> tuple[Path | None, dict[st
     folder = local_folder(model.source, config_dir)
     if folder is None:
         if not HUB_ID.fullmatch(model.source):
-            raise WrongRow(f"source: there is no folder {model.source} beside arena.yaml, and it is no Hub repository id")
+            raise WrongRow(f"source: there is no folder {model.source} beside arena.yaml, "
+                           "and it is no Hub repository id")  # fmt: skip
         cached = try_to_load_from_cache(model.source, INDEX, revision=model.revision)
         return None, json.loads(Path(cached).read_text(encoding="utf-8")) if isinstance(cached, str) else None
     if model.revision:
@@ -91,16 +100,29 @@ def _components(model: ModelSettings, cls: type, index: dict[str, Any], config_d
             found.append(str(error))
         local = local_folder(where.source, config_dir)
         if local is None and not HUB_ID.fullmatch(where.source):
-            found.append(f"pipeline.components.{name}.source: neither a folder beside arena.yaml nor a Hub repository id")
+            found.append(f"pipeline.components.{name}.source: neither a folder beside arena.yaml nor a Hub id")
         if local is not None and where.file and not (local / (where.subfolder or "") / where.file).is_file():
             found.append(f"pipeline.components.{name}.file: there is no {where.file} in {where.source}")
     return found
 
 
-def _folder(model: ModelSettings, folder: Path, index: dict[str, Any]) -> list[str]:
-    """Whether a local folder holds what its model_index.json lists."""
+def _scheduler(model: ModelSettings, index: dict[str, Any]) -> list[str]:
     import diffusers
 
+    try:
+        own = getattr(diffusers, (index.get("scheduler") or [None, ""])[1] or "", None)
+        scheduler = scheduler_class(model.pipeline.scheduler, own)
+    except WrongRow as error:
+        return [str(error)]
+    if scheduler is None or "scheduler" in model.pipeline.components:
+        return []
+    known = inspect.signature(scheduler.__init__).parameters
+    return [f"pipeline.scheduler.{key}: not an argument of {scheduler.__name__}"
+            for key in model.pipeline.scheduler if key != "class" and key not in known]  # fmt: skip
+
+
+def _folder(model: ModelSettings, folder: Path, index: dict[str, Any]) -> list[str]:
+    """Whether a local folder holds what its model_index.json lists."""
     listed = {name: value for name, value in index.items()
               if isinstance(value, list) and len(value) == 2 and value[1] is not None
               and name not in model.pipeline.components}  # fmt: skip
@@ -108,9 +130,4 @@ def _folder(model: ModelSettings, folder: Path, index: dict[str, Any]) -> list[s
     variant = model.pipeline.variant
     if variant and not any(folder.glob(f"*/*.{variant}*.safetensors")):
         found.append(f"pipeline.variant: {model.source} has no files of the variant {variant}")
-    scheduler = getattr(diffusers, (index.get("scheduler") or [None, ""])[1] or "", None)
-    if scheduler is not None and "scheduler" not in model.pipeline.components:
-        known = inspect.signature(scheduler.__init__).parameters
-        found += [f"pipeline.scheduler.{key}: not an argument of {scheduler.__name__}"
-                  for key in model.pipeline.scheduler if key not in known]  # fmt: skip
     return found

@@ -96,7 +96,9 @@ def _load(model: ModelSettings, config_dir: Path, token: str | None, device: str
         folder, dtype=torch_dtype, variant=how.variant, local_files_only=True, **given
     )
     if how.scheduler:
-        pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config, **how.scheduler)
+        kind = scheduler_class(how.scheduler, type(pipeline.scheduler))
+        changes = {key: value for key, value in how.scheduler.items() if key != "class"}
+        pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **changes)
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     return Loaded(pipeline, commit or folder_hash(folder), origins, dtype, weight_bytes(pipeline.components.values()))
@@ -118,6 +120,18 @@ def component_class(cls: type, index: dict[str, Any], name: str) -> type:
         raise WrongRow(f"pipeline.components.{name}: {cls.__name__} has no such component, or its class is unknown")
     # Which of the many tokenizer classes fits is for the tokenizer's own files to say.
     return transformers.AutoTokenizer if "Tokenizer" in found.__name__ else found
+
+
+def scheduler_class(changes: dict[str, Any], own: type | None) -> type | None:
+    """The scheduler that a row's `scheduler` asks for with its key "class"; without it, the folder's own."""
+    import diffusers
+
+    if "class" not in changes:
+        return own
+    found = getattr(diffusers, str(changes["class"]), None)
+    if not (isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin)):
+        raise WrongRow(f"pipeline.scheduler.class: diffusers {diffusers.__version__} has no {changes['class']}")
+    return found
 
 
 def _component(kind: type, name: str, where: ComponentSource, folder: Path, config_dir: Path,
