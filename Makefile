@@ -26,7 +26,7 @@ format: $(VENV)/.dev-stamp  ## let ruff tidy the code
 	$(PY) -m ruff format .
 
 bench: $(VENV)/.dev-stamp  ## every script of benchmarks/, one table each
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PY) "$$script"; done
+	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; PYTHONPATH=. $(PY) "$$script"; done
 
 embedded: $(VENV)/.dev-stamp  ## train the embedded demonstration models anew (hours on two cores)
 	$(PY) -m arena.embedded
