@@ -231,8 +231,13 @@ def shipped(request) -> ArenaConfig:
 
 
 def test_the_shipped_files_have_the_categories_of_open_image_preferences(shipped):
-    assert {c.name: len(c.sub_categories) for c in shipped.categories} == CATEGORIES
+    assert shipped.category_names == list(CATEGORIES)
     assert all(len(set(c.sub_categories)) == len(c.sub_categories) for c in shipped.categories)
+
+
+def test_arena_yaml_has_its_sub_categories_too():
+    config = load_config(ROOT / "arena.yaml")
+    assert {c.name: len(c.sub_categories) for c in config.categories} == CATEGORIES
 
 
 def test_every_category_has_prompts_and_none_is_there_twice(shipped):
