@@ -70,8 +70,8 @@ def sandwich(votes, pairs, ratings, weights, rng):
     """Robust (Huber-White) intervals of Bradley-Terry, of each rating less the anchor's weighted mean.
 
     Half-win draws are under-dispersed, so the inverse Fisher information alone would be 15-18% too wide. Votes
-    on one prompt's banked images share its luck: where prompts are known and there are at least 40 the scores
-    are summed by prompt first (Liang & Zeger 1986). No variance is taken below 1/(n + 1) of the Fisher
+    on one prompt's banked images share its luck: where at least 40 prompts are known the scores are summed by
+    prompt first (Liang & Zeger 1986). No variance is taken below 1/(n + 1) of the Fisher
     variance, n being the model's battles: a run of draws shows no residual, but proves no certainty.
     """
     rated = ratings.rated
@@ -83,9 +83,11 @@ def sandwich(votes, pairs, ratings, weights, rng):
     place[rated] = np.arange(len(rated))
     side_a, side_b = place[votes.model_a], place[votes.model_b]
     inside = (side_a >= 0) & (side_b >= 0)
-    prompts, cluster = np.unique(votes.prompt_id.codes[inside], return_inverse=True)
-    clustered = len(prompts) >= FEWEST_CLUSTERS and prompts[0] >= 0
+    prompt = votes.prompt_id.codes[inside]
+    clustered = len(np.unique(prompt[prompt >= 0])) >= FEWEST_CLUSTERS
     if clustered:
+        alone = len(votes.prompt_id.names) + np.arange(len(prompt))  # a vote without a prompt is its own cluster
+        _, cluster = np.unique(np.where(prompt >= 0, prompt, alone), return_inverse=True)
         side_a, side_b = side_a[inside], side_b[inside]
         residual = _scores(votes)[inside] - expected[side_a, side_b]
         meat = _meat_of_clusters(cluster, side_a, side_b, residual, len(rated))

@@ -93,7 +93,7 @@ def _prompts(votes, whole, method):
     if whole.clustered:
         return [f"{text}; intervals take the votes on one prompt together."]
     return [f"{text}; intervals treat votes as independent, which is too narrow where few prompts are voted on "
-            f"often (they are taken together from {FEWEST_CLUSTERS} prompts on, when every vote has its prompt)."]
+            f"often (they are taken together from {FEWEST_CLUSTERS} prompts on)."]
 
 
 def _groups(by, groups):

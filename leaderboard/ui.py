@@ -19,8 +19,7 @@ __all__ = ["CSS", "leaderboard_page"]
 
 def _stamp(board):
     """What tells two boards apart: equal stamps show the same page."""
-    source = board.source
-    return f"{source.votes} {source.counted} {source.last} {source.revision} {board.method} {board.by}"
+    return f"{board.source} {board.method} {board.by}"
 
 
 def leaderboard_page(load, refresh_seconds=5.0):

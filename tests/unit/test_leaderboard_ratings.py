@@ -268,6 +268,13 @@ def test_prompts_taken_singly_give_nearly_the_independent_interval():
         assert a.rating_upper - a.rating_lower == pytest.approx(b.rating_upper - b.rating_lower, rel=0.002)
 
 
+def test_a_vote_without_a_prompt_stands_alone_among_the_clusters():
+    rows = [cell | {"prompt_id": f"p{n}"} for n, cell in enumerate(simulated(300, models=3))]
+    some = [cell | {"prompt_id": None} if n % 3 else cell for n, cell in enumerate(rows)]
+    for a, b in zip(build(votes_from_rows(rows)).standings, build(votes_from_rows(some)).standings, strict=True):
+        assert a.rating_upper == pytest.approx(b.rating_upper, abs=1e-9)
+
+
 def test_votes_repeated_on_the_same_prompts_count_once_in_the_interval():
     rows = [cell | {"prompt_id": f"p{n}", "vote_id": None} for n, cell in enumerate(simulated(400, models=3))]
     once, ten = build(votes_from_rows(rows)).standings, build(votes_from_rows(rows * 10)).standings
