@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Nowhere:
     """No Hub is configured: shards stay pending, and are published from the day that a dataset is."""
 
     dataset = None
+    least_seconds = 60.0  # nobody waits for local shards, and each is a file
 
     def batches(self, pending: Sequence[Shard]) -> Iterator[Sequence[Shard]]:
         return iter(())
@@ -48,6 +50,8 @@ class Hub:
     """Make it before other threads use huggingface_hub: its shared HTTP client gets timeouts here. Needs no
     network until the first `push`."""
 
+    least_seconds = 0.0
+
     def __init__(self, target: HubTarget):
         from huggingface_hub import HfApi
 
@@ -55,6 +59,7 @@ class Hub:
         self._target = target
         self._api = HfApi(endpoint=target.endpoint, token=target.token, library_name="image-arena")
         self._exists = False
+        self._card = ""  # as this process last put it there
         _limit_waiting(target.timeout)
 
     def batches(self, pending: Sequence[Shard]) -> Iterator[Sequence[Shard]]:
@@ -79,12 +84,17 @@ class Hub:
             self._exists = True
         text = card(self._tables() | {shard.table for shard in shards})
         operations = [CommitOperationAdd(shard.path, str(file)) for shard, file in zip(shards, files, strict=True)]
-        operations.append(CommitOperationAdd("README.md", text.encode()))  # left out by the client when unchanged
+        if text != self._card:
+            operations.append(CommitOperationAdd("README.md", text.encode()))
         # No parent_commit: shards have paths of their own, so commits of several replicas never conflict.
-        made = self._api.create_commit(self.dataset, operations, commit_message=_message(shards), repo_type="dataset")
+        with _without_progress_bars():
+            made = self._api.create_commit(
+                self.dataset, operations, commit_message=_message(shards), repo_type="dataset"
+            )
         if not (self._holds(shards, files, made.oid) or self._holds(shards, files, "main")):
             raise PublishError(f"{self.dataset}: the Hub took a commit, but not every shard in it; "
                                "does the dataset's .gitignore leave out data/?")  # fmt: skip
+        self._card = text
 
     def _tables(self) -> set[str]:
         """Those with shards on the Hub already, from wherever: an earlier ledger or another replica."""
@@ -124,6 +134,21 @@ def _limit_waiting(seconds: float) -> None:
         return client
 
     set_client_factory(factory)
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """A server's log needs none for every shard; other threads' downloads show theirs again afterwards."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _message(shards: Sequence[Shard]) -> str:

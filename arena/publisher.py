@@ -63,7 +63,7 @@ class Publisher:
         self._ledger, self._bank, self._config, self._clock = ledger, bank, config, clock
         self._hub = Hub(hub) if hub else Nowhere()
         self._folder = ShardFolder(Path(folder), ledger=ledger, replica=replica)
-        self._pace = Pace(every_seconds, time.monotonic())
+        self._pace = Pace(max(every_seconds, self._hub.least_seconds), time.monotonic())
         self._turn = threading.Lock()  # one round at a time
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -163,7 +163,8 @@ class Publisher:
         left = None if commits is None else commits - before.commits
         after = self._push(sealed, left)
         return replace(after, sealed_rows=sum(shard.rows for shard in sealed), commits=before.commits + after.commits,
-                       published_rows=before.published_rows + after.published_rows, damaged=before.damaged)  # fmt: skip
+                       published_rows=before.published_rows + after.published_rows,
+                       damaged=before.damaged + after.damaged)  # fmt: skip
 
     def _seal(self) -> list[Shard]:
         sealed = []

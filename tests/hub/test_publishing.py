@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -290,3 +294,46 @@ def test_a_backlog_goes_in_several_commits_within_the_quota(hub, target, arena, 
     assert publisher.close()  # the last chance is not rationed
     assert hub.commits(DATASET) == 4
     assert_exactly_once(hub, votes)
+
+
+def test_a_damaged_shard_holds_nothing_else_up_and_is_reported(hub, target, arena):
+    local, votes = arena.publisher(), arena.vote(2)
+    local.publish_now()
+    spoilt = next((arena.folder / "dataset" / "data" / "votes").glob("*/*.parquet"))
+    whole = spoilt.read_bytes()
+    spoilt.write_bytes(whole[:-1])
+    more, publisher = arena.vote(1), arena.publisher(target)
+    with pytest.raises(PublishError, match="damaged"):
+        publisher.publish_now()
+    assert_exactly_once(hub, more)
+    assert spoilt.name in publisher.status().last_error and publisher.status().pending_rows == 2
+    spoilt.write_bytes(whole)
+    publisher.publish_now()
+    assert_exactly_once(hub, votes + more)
+    assert publisher.status().last_error is None
+
+
+def test_a_commit_is_eight_requests_and_sends_only_what_is_new(hub, target, arena):
+    publisher = arena.publisher(target)
+    publisher.publish_now()
+    arena.vote(1)
+    publisher.publish_now()  # votes are a new table: the card changes
+    before = len(hub.requests)
+    arena.vote(3)
+    publisher.publish_now()
+    made = hub.requests[before:]
+    assert len(made) <= 8
+    assert not any("validate-yaml" in request.path for request in made)  # the card is left alone
+    newest = max(len(data) for path, data in hub.files(DATASET).items() if "/votes/" in path)
+    assert sum(request.sent for request in made) < 2 * newest + 4000
+
+
+def test_the_leaderboard_reads_the_dataset(hub, target, arena, tmp_path):
+    votes = arena.vote(5)
+    arena.ledger.exclude(votes[0].vote_id, "withdrawn")
+    arena.publisher(target).publish_now()
+    run = subprocess.run([sys.executable, "-m", "leaderboard", DATASET, "--format", "json"], capture_output=True,
+                         text=True, cwd=Path(__file__).parents[2], env=hub.environment(tmp_path))  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    source = json.loads(run.stdout)["source"]
+    assert (source["votes"], source["counted"], source["revision"]) == (5, 4, hub.head(DATASET).oid)
