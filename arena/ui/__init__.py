@@ -1,0 +1,1 @@
+"""The web interface: the only place in `arena` that knows Gradio."""

@@ -1,0 +1,164 @@
+"""The About page: how the arena works, what is recorded, and whom to ask. Made once from `meta()`; every value
+from arena.yaml is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from arena.records import EXCLUSION_REASONS, TABLES
+
+# What each published column of a vote holds, for people.
+VOTE_COLUMNS = {
+    ("vote_id", "battle_id", "created_at"): "which vote, on which battle, when",
+    ("prompt_id", "prompt", "category", "sub_category", "complexity", "prompt_source"): "the prompt, how it is "
+    "filed, and whether it was ours or a visitor’s (empty for a private prompt)",
+    ("model_a", "model_b", "image_a", "image_b", "winner"): "who met whom with which images, and the outcome",
+    ("voter", "signed_in"): "a keyed hash that stands for you, and whether you were signed in",
+    ("mode", "served_from", "pair_probability"): "how the battle was drawn",
+    ("seconds_to_vote", "arena_version", "extra"): "how long you looked, and our version",
+}
+KEYS = (("←", "A is better"), ("→", "B is better"), ("↑", "both good"), ("↓", "both bad"),
+        ("space", "next battle"), ("u", "take back the last vote"), ("?", "show the keys"))  # fmt: skip
+
+
+def about_html(meta: Mapping[str, Any]) -> str:
+    """The page as HTML. It may name the models: no battle is on it."""
+    return f"""<article class="ia-about-page">
+<h1>About {escape(meta["title"])}</h1>
+<p class="lead">{escape(meta["tagline"])}</p>
+{_how(meta)}
+{_guidelines()}
+{_where(meta)}
+{_recorded()}
+{_privacy(meta)}
+{_models(meta)}
+{_keys()}
+<p><small>Image Arena {escape(str(meta["arena_version"]))}</small></p>
+</article>"""
+
+
+def _how(meta: Mapping[str, Any]) -> str:
+    names = [c["name"] for c in meta["categories"]]
+    return f"""<h2>How it works</h2>
+<ol>
+<li>You see one prompt and two images, each by another model. Which models they are is not told, and nothing that
+your browser receives gives it away.</li>
+<li>You choose: A is better, B is better, both are good, or both are bad.</li>
+<li>Your vote is on disk before the names are shown. Then you see which models they were, how others voted on this
+pair, and how the ratings moved.</li>
+<li>The leaderboard is computed from all votes and follows within moments. Anybody can compute it again from the
+published votes.</li>
+</ol>
+<p>The images of ready battles are drawn beforehand, so the speed of a model gives nothing away. Prompts come from
+{len(names)} categories: {escape(", ".join(names))}. You can also type a prompt of your own: two models, drawn by
+chance, make images for it while you go on voting, and both images appear together. Unless you keep them private,
+others may then vote on them too.</p>
+<p>The number beside a revealed model is its Elo rating before and after your vote, a ticker for your pleasure. The
+leaderboard’s main rating is a Bradley–Terry fit over all votes, with its uncertainty.</p>"""
+
+
+def _guidelines() -> str:
+    return """<h2>Guidelines for voters</h2>
+<ul>
+<li>Does the image show what the prompt asks for: things, counts, colours, places, text, style?</li>
+<li>Is it well made: composition, light, anatomy, no smears or artefacts?</li>
+<li>Where one image follows the prompt and the other is prettier, choose the one that you would rather be given for
+this prompt.</li>
+<li>“Both good” and “both bad” are real answers. Use them when you can’t honestly prefer one.</li>
+<li>Don’t try to guess the models, and don’t vote for what you think others prefer.</li>
+<li>A slip? Take it back with <kbd>u</kbd> or the button, until you cast the next vote.</li>
+</ul>"""
+
+
+def _where(meta: Mapping[str, Any]) -> str:
+    dataset = meta["hub_dataset"]
+    if dataset:
+        url = f"https://huggingface.co/datasets/{quote(dataset)}"
+        text = (f'<p>Votes, images and prompts are published in the Hub dataset <a href="{escape(url)}" '
+                f'target="_blank" rel="noopener noreferrer">{escape(dataset)}</a>, under '
+                f"{escape(meta.get('dataset_licence') or 'the licence that it names')}, a moment after they are cast.</p>")  # fmt: skip
+    else:
+        text = "<p>This arena keeps its votes locally: no Hub dataset is configured. Nothing leaves the server.</p>"
+    return f'<h2>Where votes go</h2>\n<div class="where">{text}</div>'
+
+
+def _recorded() -> str:
+    named = {column for columns in VOTE_COLUMNS for column in columns}
+    rest = tuple(column for column in TABLES["votes"] if column not in named)
+    rows = [*VOTE_COLUMNS.items(), *([(rest, "")] if rest else [])]
+    columns = "".join(f"<tr><td>{', '.join(f'<code>{escape(c)}</code>' for c in names)}</td><td>{escape(what)}</td></tr>"
+                      for names, what in rows)  # fmt: skip
+    reasons = "".join(f"<li><code>{escape(code)}</code>: {escape(text)}</li>" for code, text in EXCLUSION_REASONS.items())
+    return f"""<h2>What is recorded and published</h2>
+<p>One row a vote:</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Columns of a vote"><table>
+<thead><tr><th scope="col">Columns</th><th scope="col">What they hold</th></tr></thead>
+<tbody>{columns}</tbody></table></div>
+<p>Images are published with their prompt, model, seed and settings; prompts with their category. A vote row is never
+rewritten. Where one does not count, a row in <code>exclusions</code> says so and why:</p>
+<ul>{reasons}</ul>
+<p>What is left out is counted, with its reason, beside the leaderboard.</p>"""
+
+
+def _privacy(meta: Mapping[str, Any]) -> str:
+    contact = meta.get("contact")
+    if not contact:
+        whom = "Ask whoever runs this arena; they have named no address here."
+    elif urlsplit(contact).scheme in ("http", "https", "mailto"):
+        whom = f'Write to <a href="{escape(contact)}">{escape(contact.removeprefix("mailto:"))}</a>.'
+    elif "@" in contact and " " not in contact:
+        whom = f'Write to <a href="mailto:{escape(contact)}">{escape(contact)}</a>.'
+    else:
+        whom = f"Write to {escape(contact)}."
+    return f"""<h2>Privacy, and erasing what is yours</h2>
+<p>No name, address, e-mail or token is stored with a vote. A cookie with a random number tells your visits apart; if
+you sign in, your account does. The dataset holds neither, only a hash of it made with a secret key of this server:
+it can’t be turned back, and nobody else can make it. Your browser itself remembers the theme, the category, and how
+many votes you cast.</p>
+<p>A prompt that you type is published with its images, so put nothing personal into it, or tick “Keep it private”:
+then the pictures are shown to you alone and deleted within {_hours(meta)}, and of your prompt nothing is published
+but the outcome of the vote.</p>
+<p>You can ask for your votes and prompts to be erased. {whom} Say roughly when you voted, and from the same browser
+if you can.</p>"""
+
+
+def _hours(meta: Mapping[str, Any]) -> str:
+    hours = float((meta.get("limits") or {}).get("battle_hours") or 24)
+    return f"{hours:g} hours"
+
+
+def _models(meta: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td>{_link(m['name'], m['url'])}{_badge(m)}</td><td>{escape(m['organisation'])}</td>"
+        f"<td>{escape(m['family'])}</td><td>{_link(m['licence'], m['licence_url'])}</td></tr>"
+        for m in sorted(meta["models"], key=lambda m: (m["organisation"].casefold(), m["name"].casefold()))
+    )
+    demo = ""
+    if any(m["demo"] for m in meta["models"]):
+        demo = ("<p>Models marked <span class='badge'>demo</span> are small demonstration models, trained from scratch for "
+                "this project on drawings of coloured shapes, so that the arena runs anywhere without a GPU. Their "
+                "votes show how an arena works; they say nothing about the state of the art.</p>")  # fmt: skip
+    return f"""<h2>The models</h2>
+{demo}<div class="scroll" tabindex="0" role="region" aria-label="The models"><table>
+<thead><tr><th scope="col">Model</th><th scope="col">By</th><th scope="col">Family</th><th scope="col">Licence</th></tr></thead>
+<tbody>{rows}</tbody></table></div>"""
+
+
+def _badge(model: Mapping[str, Any]) -> str:
+    return '<span class="badge">demo</span>' if model["demo"] else ""
+
+
+def _link(text: str, url: str | None) -> str:
+    if url and urlsplit(url).scheme in ("http", "https"):
+        return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(text)}</a>'
+    return escape(text)
+
+
+def _keys() -> str:
+    rows = "".join(f"<tr><td><kbd>{escape(key)}</kbd></td><td>{escape(what)}</td></tr>" for key, what in KEYS)
+    return f"""<h2>Keys</h2>
+<div class="scroll"><table><thead><tr><th scope="col">Key</th><th scope="col">What it does</th></tr></thead>
+<tbody>{rows}</tbody></table></div>"""

@@ -1,0 +1,85 @@
+// The stage's furniture, built once: prompt, two frames with their labels, choices, what follows a vote.
+
+const CHOICES = [
+  { winner: 'model_a', icon: 'left', label: 'A is better', short: 'A is better', keys: 'ArrowLeft', said: 'A is better' },
+  { winner: 'both_good', icon: 'up', label: 'Both good', short: 'Both good', keys: 'ArrowUp', said: 'both are good' },
+  { winner: 'both_bad', icon: 'down', label: 'Both bad', short: 'Both bad', keys: 'ArrowDown', said: 'both are bad' },
+  { winner: 'model_b', icon: 'right', label: 'B is better', short: 'B is better', keys: 'ArrowRight', said: 'B is better' },
+];
+
+function buildSide(side) {
+  const letter = side.toUpperCase();
+  const ui = {
+    frame: el('div.ia-frame'),
+    veil: el('div.ia-veil', { 'aria-hidden': 'true' }),
+    name: el('span.ia-name'),
+    demo: el('span.ia-badge', { hidden: true, title: 'A demonstration model: small, and here to show how the arena works' }, 'demo'),
+    about: el('span.ia-about'),
+    elo: el('span.ia-elo', { hidden: true }),
+    more: el('button.ia-iconbtn.ia-more', { type: 'button', 'aria-expanded': 'false', 'aria-label': `How image ${letter} was made`, title: 'How it was made', hidden: true }, icon('info')),
+    sheet: el('dl.ia-sheet', { hidden: true, tabindex: '-1' }),
+  };
+  ui.frame.append(ui.veil, ui.sheet);
+  ui.more.addEventListener('click', () => openSheet(ui, ui.sheet.hidden));
+  ui.side = el('figure.ia-side', { 'data-side': side }, ui.frame,
+    el('figcaption.ia-label', {},
+      el('span.ia-letter', { 'aria-hidden': 'true' }, letter),
+      el('span.ia-who', {}, el('span.ia-line', {}, ui.name, ui.demo), el('span.ia-line.ia-line2', {}, ui.about)),
+      ui.elo, ui.more));
+  return ui;
+}
+
+function openSheet(ui, open) {
+  ui.sheet.hidden = !open;
+  ui.more.setAttribute('aria-expanded', String(open));
+}
+
+function buildChoice(choice) {
+  const button = el('button.ia-choice', { type: 'button', 'data-winner': choice.winner, 'aria-keyshortcuts': choice.keys, disabled: true },
+    icon(choice.icon), el('span', {}, choice.label));
+  button.addEventListener('click', () => vote(choice.winner));
+  return button;
+}
+
+/** The arena's parts as one object of elements. */
+function buildStage(header) {
+  const ui = {
+    chip: el('span.ia-chip'),
+    sub: el('span.ia-sub'),
+    prompt: el('h1.ia-prompt-text', { tabindex: '-1' }),
+    hint: el('p.ia-hint', { hidden: true }),
+    skip: el('button.ia-quiet', { type: 'button', hidden: true, onclick: () => skip() }, icon('skip'), 'Skip'),
+    filter: el('select.ia-select', { 'aria-label': 'Category' }, el('option', { value: '' }, 'All categories')),
+    a: buildSide('a'),
+    b: buildSide('b'),
+    choices: el('div.ia-choices', { role: 'group', 'aria-label': 'Your vote' }, ...CHOICES.map(buildChoice)),
+    said: el('span.ia-said'),
+    counts: el('span.ia-counts'),
+    bar: el('div.ia-bar', { 'aria-hidden': 'true' }),
+    undo: el('button.ia-btn.ia-undo', { type: 'button', 'aria-keyshortcuts': 'u', onclick: () => undo() }, icon('undo'), el('span', {}, 'Take back')),
+    next: el('button.ia-btn.ia-next', { type: 'button', 'aria-keyshortcuts': 'Space n', onclick: () => next() }, el('span', {}, 'Next'), icon('next')),
+    note: el('p.ia-note'),
+    live: el('p.ia-sr', { role: 'status', 'aria-live': 'polite' }),
+    header,
+  };
+  for (const category of meta.categories || []) ui.filter.append(el('option', { value: category.name }, category.name));
+  ui.words = el('div.ia-words', {}, ui.prompt, ui.hint);
+  ui.after = el('div.ia-after', { hidden: true }, ui.undo,
+    el('div.ia-crowd', {}, el('p.ia-crowd-line', {}, ui.said, ui.counts), ui.bar), ui.next);
+  ui.dock = el('div.ia-dock', {}, ui.note, ui.choices, ui.after);
+  ui.stage = el('section.ia-stage', { 'aria-label': 'Battle', 'data-phase': 'loading' },
+    el('div.ia-prompt', {},
+      el('div.ia-prompt-top', {}, ui.chip, ui.sub, el('span.ia-space'), el('span.ia-pick', {}, ui.filter, icon('open')), ui.skip),
+      ui.words),
+    el('div.ia-pair', {}, ui.a.side, ui.b.side), ui.dock, ui.live);
+  return ui;
+}
+
+/** The largest type in which the whole prompt fits the room that is kept for it, so that nothing below it moves
+ *  between battles. On a phone the room grows with a long one. */
+function fitPrompt() {
+  for (const size of [27, 24, 21, 18.5, 16.5, 15]) {
+    ui.prompt.style.fontSize = size + 'px';
+    if (ui.words.scrollHeight <= ui.words.clientHeight + 1) return;
+  }
+}

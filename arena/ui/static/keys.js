@@ -1,0 +1,41 @@
+// Keys, and the sheet that shows them. Nothing happens while one types, or with a modifier held.
+
+const KEYS = [
+  ['←', 'A is better'], ['→', 'B is better'], ['↑', 'Both are good'], ['↓', 'Both are bad'],
+  ['Space', 'Next battle (n too)'], ['u', 'Take back the last vote'], ['?', 'This list'],
+];
+const VOTES = { ArrowLeft: 'model_a', ArrowRight: 'model_b', ArrowUp: 'both_good', ArrowDown: 'both_bad' };
+
+function buildKeys() {
+  const close = el('button.ia-iconbtn', { type: 'button', 'aria-label': 'Close', onclick: () => dialog.close() }, icon('close'));
+  const dialog = el('dialog.ia-keys', { 'aria-label': 'Keys' },
+    el('div.ia-keys-head', {}, el('h2', {}, 'Keys'), close),
+    el('dl', {}, ...KEYS.flatMap(([key, what]) => [el('dt', {}, el('kbd', {}, key)), el('dd', {}, what)])),
+    el('p', {}, 'A vote can be taken back until you cast the next one. It then stays on record as withdrawn, and its battle is not asked again.'));
+  dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
+  return dialog;
+}
+
+function onKey(event) {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
+  const target = event.target instanceof Element ? event.target : document.body;
+  if (keys.open || target.closest('input, textarea, select, [contenteditable=""], [contenteditable="true"], dialog')) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (VOTES[key] && state.phase === 'open' && !event.shiftKey) {
+    event.preventDefault();
+    vote(VOTES[key]);
+  } else if (key === ' ' || key === 'n') {
+    // Space on a focused control is that control's; on Next it is the same thing.
+    if (key === ' ' && target.closest('button, a, summary, label') && target !== ui.next) return;
+    if (!['revealed', 'withdrawn'].includes(state.phase)) return;
+    event.preventDefault();
+    next();
+  } else if (key === 'u') {
+    undo();
+  } else if (key === '?') {
+    event.preventDefault();
+    keys.showModal();
+  } else if (key === 'Escape') {
+    for (const side of [ui.a, ui.b]) openSheet(side, false);
+  }
+}

@@ -1,0 +1,35 @@
+// Puts the parts together. Gradio runs this once, when the widget is on the page.
+
+const meta = props.value.meta;
+const header = buildHeader(props.value);
+const ui = buildStage(header);
+const composer = buildComposer();
+const keys = buildKeys();
+header.tools.prepend(el('button.ia-iconbtn.ia-keybtn', { type: 'button', 'aria-label': 'Keys', 'aria-keyshortcuts': '?', title: 'Keys (?)', onclick: () => keys.showModal() }, icon('keys')));
+
+const root = element.querySelector('.ia');
+root.classList.add('ia-arena');
+root.replaceChildren(header.header, ui.stage, keys);
+
+// One box for one's own prompt: in the header where there is room, under the pictures on a phone.
+const wide = matchMedia('(min-width: 860px)');
+const seat = () => (wide.matches ? header.slot.append(composer.box) : ui.stage.after(composer.box));
+wide.addEventListener('change', seat);
+seat();
+
+document.addEventListener('keydown', onKey);
+addEventListener('resize', () => state.battle && fitPrompt());
+addEventListener('online', () => { if (state.phase === 'loading' && !state.battle) { note(null); next(); } });
+ui.filter.addEventListener('change', () => choose(ui.filter.value));
+watch('value', onLive);
+
+const remembered = memory.get('category');
+if (remembered && (meta.categories || []).some((category) => category.name === remembered)) {
+  ui.filter.value = state.category = remembered;
+}
+showEmpty('');
+next({ focus: false });
+try {
+  const kept = JSON.parse(sessionStorage.getItem('image-arena-ticket') || 'null');
+  if (kept && kept.ticket) { send({ ticket: kept.ticket }); live.prompt = kept.prompt || ''; }
+} catch { /* nothing was kept */ }
