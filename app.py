@@ -13,7 +13,6 @@ import hashlib
 import logging
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -34,9 +33,16 @@ def main() -> int:
     from arena.build import build_arena, start
     from arena.errors import ConfigError, LedgerError
     from arena.ui.launch import serve
+    from leaderboard.page import CSS
     from standings import Standings
 
     standings = Standings()
+
+    def leaderboard() -> None:
+        from leaderboard.ui import leaderboard_page
+
+        leaderboard_page(standings.board)
+
     secret = hashlib.sha256(env["ARENA_SECRET"].encode()).digest() if env.get("ARENA_SECRET") else None
     try:
         arena = build_arena(
@@ -53,14 +59,9 @@ def main() -> int:
         standings.follow(arena.ledger, arena.config)
         start(arena)  # drawing begins while the page is still being put together
 
-        from leaderboard.ui import CSS, leaderboard_page
-
-        page = partial(leaderboard_page, standings.board)
-        serve(arena, leaderboard_page=page, leaderboard_css=CSS, host=host, port=int(port))
+        serve(arena, leaderboard_page=leaderboard, leaderboard_css=CSS, host=host, port=int(port))
     except ConfigError as error:
         return fail(str(error))
-    except KeyboardInterrupt:
-        return 130
     finally:
         arena.close()
     return 0
@@ -72,4 +73,7 @@ def fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # while it was still starting
+        sys.exit(130)

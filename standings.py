@@ -1,7 +1,7 @@
 """Where the arena's votes meet the leaderboard; nothing else knows both.
 
-`Standings` follows the ledger: whenever somebody asks, it takes in the votes and exclusions that came since, for
-the board and for the ticker, an online Elo whose change goes with every reveal.
+`Standings` follows the ledger. Whenever somebody asks it takes in the votes and exclusions that came since: for the
+board, and for the ticker, an online Elo whose change goes with every reveal.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leaderboard.live import LiveBoard
@@ -27,51 +28,67 @@ REMEMBERED = 1000  # changes kept for reveals that are still under way
 Change = dict[str, dict[str, float]]
 
 
+@dataclass(slots=True)
+class Counted:
+    """A vote of the ticker; `gain` is what model_a got from it, 0.0 while it is excluded."""
+
+    model_a: str
+    model_b: str
+    score: float
+    gain: float = 0.0
+    excluded: bool = False
+
+
 class Elo:
-    """The ticker's ratings. Taking a vote out gives its points back, which is what counting all others again in
-    their order would give, but for a small part of a point."""
+    """The ticker's ratings: exactly the board's online Elo, kept up to date vote by vote."""
 
     def __init__(self) -> None:
         self.ratings: dict[str, float] = {}
-        self._gains: dict[str, tuple[str, str, float]] = {}  # vote -> (model_a, model_b, what a gained)
-        self._out: set[str] = set()
+        self._votes: list[Counted] = []
+        self._place: dict[str, int] = {}
 
     def take(self, vote_id: str, model_a: str, model_b: str, winner: str) -> Change:
         before = {side: self.ratings.get(model, CENTRE) for side, model in (("a", model_a), ("b", model_b))}
-        expected = 1 / (1 + 10 ** ((before["b"] - before["a"]) / 400))
-        gain = ELO_K * (SCORES[winner] - expected)
-        self._gains[vote_id] = (model_a, model_b, gain)
-        self._move(model_a, model_b, gain)
-        return {"a": {"before": before["a"], "after": before["a"] + gain},
-                "b": {"before": before["b"], "after": before["b"] - gain}}  # fmt: skip
+        self._place[vote_id] = len(self._votes)
+        self._votes.append(Counted(model_a, model_b, SCORES[winner]))
+        self._play(len(self._votes) - 1)
+        return {"a": {"before": before["a"], "after": self.ratings[model_a]},
+                "b": {"before": before["b"], "after": self.ratings[model_b]}}  # fmt: skip
 
     def exclude(self, vote_id: str, reason: str) -> None:
-        """The latest row about a vote decides; "restored" puts it back."""
-        if vote_id not in self._gains or (vote_id in self._out) == (reason != "restored"):
+        """Go back to before that vote and count again without it, or with it where it is "restored". A vote is
+        taken back soon after it was cast, so there is seldom much to count again."""
+        place = self._place.get(vote_id)
+        if place is None or self._votes[place].excluded == (reason != "restored"):
             return
-        model_a, model_b, gain = self._gains[vote_id]
-        if reason == "restored":
-            self._out.remove(vote_id)
-        else:
-            self._out.add(vote_id)
-            gain = -gain
-        self._move(model_a, model_b, gain)
+        for vote in reversed(self._votes[place:]):
+            self._move(vote, -vote.gain)
+        self._votes[place].excluded = reason != "restored"
+        for again in range(place, len(self._votes)):
+            self._play(again)
 
-    def _move(self, model_a: str, model_b: str, gain: float) -> None:
-        self.ratings[model_a] = self.ratings.get(model_a, CENTRE) + gain
-        self.ratings[model_b] = self.ratings.get(model_b, CENTRE) - gain
+    def _play(self, place: int) -> None:
+        vote = self._votes[place]
+        a, b = self.ratings.get(vote.model_a, CENTRE), self.ratings.get(vote.model_b, CENTRE)
+        vote.gain = 0.0 if vote.excluded else ELO_K * (vote.score - 1 / (1 + 10 ** ((b - a) / 400)))
+        self._move(vote, vote.gain)
+
+    def _move(self, vote: Counted, gain: float) -> None:
+        self.ratings[vote.model_a] = self.ratings.get(vote.model_a, CENTRE) + gain
+        self.ratings[vote.model_b] = self.ratings.get(vote.model_b, CENTRE) - gain
 
 
 class Standings:
     """Made before the arena, since the arena wants its `ticker`; `follow` then gives it the arena's ledger."""
 
     def __init__(self) -> None:
-        self._elo = Elo()
-        self._changes: deque[tuple[str, Change]] = deque(maxlen=REMEMBERED)
-        self._lock = threading.Lock()
         self._ledger: Ledger | None = None
-        self._live = LiveBoard()
-        self._votes_seen = self._exclusions_seen = 0
+        self._live, self._elo = LiveBoard(), Elo()
+        self._changes: deque[tuple[str, Change]] = deque(maxlen=REMEMBERED)
+        # (last vote, last exclusion) that each has taken in. The board does so when it is looked at, so that a
+        # vote waits for the ticker only.
+        self._board_at, self._board_lock = (0, 0), threading.Lock()
+        self._elo_at, self._elo_lock = (0, 0), threading.Lock()
 
     def follow(self, ledger: Ledger, config: ArenaConfig) -> None:
         """Begin with all that the ledger holds."""
@@ -79,38 +96,42 @@ class Standings:
                  for m in config.models}  # fmt: skip
         self._live = LiveBoard(models=known)
         self._ledger = ledger
-        self.refresh()
+        with self._elo_lock:
+            self._tick()
 
     def board(self) -> Leaderboard:
         """The Leaderboard of every vote that is on disk now; computed only where one came in."""
-        self.refresh()
+        with self._board_lock:
+            votes, exclusions, ends = self._since(self._board_at)
+            self._live.add(votes)  # what it can't take stays to be refused aloud at every look
+            self._live.exclude(exclusions)
+            self._board_at = ends
         return self._live.board()
 
     def ticker(self, vote: dict[str, Any]) -> Change | None:
         """What this vote, which is in the ledger, did to the Elo of both models; None where that is not known."""
-        try:
-            self.refresh()
-        except Exception:  # the vote is on disk: nothing here may make it look refused
-            log.exception("the standings could not take in a vote")
-        with self._lock:
+        with self._elo_lock:
+            try:
+                self._tick()
+            except Exception:  # the vote is on disk: nothing here may make it look refused
+                log.exception("the ticker could not take in a vote")
             return next((change for vote_id, change in reversed(self._changes) if vote_id == vote["vote_id"]), None)
 
-    def refresh(self) -> None:
-        """Take in what the ledger has that we have not."""
-        with self._lock:
-            if self._ledger is None:
-                return
-            votes = self._ledger.votes_after(self._votes_seen)
-            if votes:
-                self._live.add(row for _, row in votes)
-                self._votes_seen = votes[-1][0]
-            for _, row in votes:
-                if row["mode"] == "anonymous":
-                    change = self._elo.take(row["vote_id"], row["model_a"], row["model_b"], row["winner"])
-                    self._changes.append((row["vote_id"], change))
-            exclusions = self._ledger.exclusions_after(self._exclusions_seen)
-            if exclusions:
-                self._live.exclude(row for _, row in exclusions)
-                self._exclusions_seen = exclusions[-1][0]
-            for _, row in exclusions:
-                self._elo.exclude(row["vote_id"], row["reason"])
+    def _tick(self) -> None:
+        votes, exclusions, self._elo_at = self._since(self._elo_at)
+        for row in votes:
+            if row["mode"] == "anonymous":
+                change = self._elo.take(row["vote_id"], row["model_a"], row["model_b"], row["winner"])
+                self._changes.append((row["vote_id"], change))
+        for row in exclusions:
+            self._elo.exclude(row["vote_id"], row["reason"])
+
+    def _since(self, at: tuple[int, int]) -> tuple[list[dict], list[dict], tuple[int, int]]:
+        """(votes, exclusions) of the ledger after the two places `at`, and the places to go on from."""
+        if self._ledger is None:
+            return [], [], at
+        # In this order: an exclusion's vote is always taken in before it.
+        exclusions = self._ledger.exclusions_after(at[1])
+        votes = self._ledger.votes_after(at[0])
+        ends = (votes[-1][0] if votes else at[0], exclusions[-1][0] if exclusions else at[1])
+        return [row for _, row in votes], [row for _, row in exclusions], ends

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -62,7 +63,13 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
           host: str = "127.0.0.1", port: int = 7860, limits: Limits = Limits(),
           prevent_thread_lock: bool = False) -> Served:  # fmt: skip
     """Serve `arena` at http://host:port. Returns the running server at once with `prevent_thread_lock`; otherwise
-    blocks until SIGTERM or SIGINT and returns when all is closed. Raises ConfigError when the port is taken."""
+    blocks until SIGTERM or SIGINT and returns when all is closed. Raises ConfigError when it cannot listen there."""
+    try:  # before Gradio is imported, which takes seconds
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]
+        raise ConfigError(f"cannot listen on {host}:{port} ({why}); see GRADIO_SERVER_PORT") from error
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     from arena.ui.pages import build_demo, page_assets
@@ -77,18 +84,15 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
     )
     demo = build_demo(arena, leaderboard_page=leaderboard_page, leaderboard_css=leaderboard_css)
     demo.queue(max_size=100, default_concurrency_limit=None, status_update_rate=5)
-    with _stopped_by_signals() if not prevent_thread_lock else contextlib.nullcontext() as stopped:
-        try:
-            demo.launch(
-                server_name=host,
-                server_port=port,
-                prevent_thread_lock=True,
-                app_kwargs={"routes": api.routes(), "middleware": [guard], "openapi_url": None},
-                **LAUNCH,
-                **page_assets(),
-            )
-        except OSError as error:
-            raise ConfigError(f"{host}:{port} is taken; choose another port with GRADIO_SERVER_PORT") from error
+    with stopped_by_signals() if not prevent_thread_lock else contextlib.nullcontext() as stopped:
+        demo.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            app_kwargs={"routes": api.routes(), "middleware": [guard], "openapi_url": None},
+            **LAUNCH,
+            **page_assets(),
+        )
         served = Served(arena, api, demo)
         print(f"{arena.config.title} is at {served.url} (Ctrl+C stops it)", flush=True)
         if stopped is not None:
@@ -100,7 +104,7 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
 
 
 @contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
+def stopped_by_signals() -> Iterator[threading.Event]:
     """An event that the first SIGTERM or SIGINT sets; the second one ends the process as if nobody listened."""
     stopped = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ def write_config(path: Path, **changes: Any) -> Path:
     return path
 
 
-def free_port() -> int:
+def a_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return found.getsockname()[1]
 
@@ -70,12 +71,13 @@ class Visitor:
     def vote(self, battle: dict[str, Any], winner: str = "model_a", **more: Any) -> httpx.Response:
         return self.post("/arena/vote", {"battle_id": battle["battle_id"], "winner": winner, **more})
 
-    def events(self, data: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """What the page's live event sends back, through Gradio's queue."""
+    def live(self, request: Any) -> Iterator[dict[str, Any]]:
+        """What comes back for a live request, sent as the page's stage sends it: through Gradio's queue."""
         config = self.http.get("/config").json()
-        live = next(d for d in config["dependencies"] if d["queue"] and d.get("api_name") == "live")
-        session = "tests" + self.http.cookies["arena_visitor"][:8]
-        joined = self.post("/gradio_api/queue/join", {"data": [data], "fn_index": live["id"], "session_hash": session})
+        event = next(d for d in config["dependencies"] if d["api_name"] == "live")
+        session = secrets.token_hex(6)
+        given = {"data": [{"request": request}], "fn_index": event["id"], "session_hash": session}
+        joined = self.post("/gradio_api/queue/join", given)
         assert joined.status_code == 200, joined.text
         with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
             for line in stream.iter_lines():
@@ -86,7 +88,13 @@ class Visitor:
                         return
 
 
-@pytest.fixture(scope="module")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:  # Gradio leaves them when it starts
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed event loop:ResourceWarning"))
+
+
+@pytest.fixture(scope="session")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """Starts servers: launch(data_dir=..., edge=..., filled=True, **changes of arena.yaml)."""
     running: list[Served] = []
@@ -100,7 +108,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
             pass
         standings.follow(arena.ledger, arena.config)
         start(arena)
-        served = serve(arena, port=free_port(), limits=edge, prevent_thread_lock=True)
+        served = serve(arena, port=a_free_port(), limits=edge, prevent_thread_lock=True)
         served.standings = standings
         running.append(served)
         return served
@@ -110,7 +118,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
         served.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(launch: Callable[..., Served]) -> Served:
     return launch()
 
@@ -121,12 +129,12 @@ def arena(served: Served) -> Arena:
 
 
 @pytest.fixture
-def visitor_of() -> Iterator[Callable[[Served], Visitor]]:
-    """A new visitor, with the page open and its cookie set."""
+def visit() -> Iterator[Callable[[str], Visitor]]:
+    """A new visitor to a server's address, with the page open and its cookie set."""
     people: list[Visitor] = []
 
-    def arrive(served: Served) -> Visitor:
-        people.append(Visitor(served.url))
+    def arrive(url: str) -> Visitor:
+        people.append(Visitor(url))
         return people[-1].open()
 
     yield arrive
@@ -135,10 +143,20 @@ def visitor_of() -> Iterator[Callable[[Served], Visitor]]:
 
 
 @pytest.fixture
-def visitor(served: Served, visitor_of: Callable[[Served], Visitor]) -> Visitor:
-    return visitor_of(served)
+def visitor(served: Served, visit: Callable[[str], Visitor]) -> Visitor:
+    return visit(served.url)
 
 
 @pytest.fixture
-def stranger(served: Served, visitor_of: Callable[[Served], Visitor]) -> Visitor:
-    return visitor_of(served)
+def stranger(served: Served, visit: Callable[[str], Visitor]) -> Visitor:
+    return visit(served.url)
+
+
+@pytest.fixture
+def arena_yaml() -> Callable[..., Path]:
+    return write_config
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    return a_free_port

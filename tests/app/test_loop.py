@@ -191,9 +191,9 @@ def test_meta_and_health(visitor):
     assert health["resting_models"] == 0 and health["votes"] >= 0
 
 
-def test_voting_too_fast_says_when_to_come_back(launch, visitor_of):
+def test_voting_too_fast_says_when_to_come_back(launch, visit):
     served = launch(limits={"votes_per_minute": 1, "prompt_chars": 100})
-    visitor = visitor_of(served)
+    visitor = visit(served.url)
     for _ in range(10):
         assert visitor.vote(visitor.next()).status_code == 200
     battle = visitor.next()
