@@ -4,16 +4,13 @@ Exit 0, or 2 with one line on stderr. It imports neither gradio nor plotly, torc
 """
 
 import argparse
-import csv
 import json
 import sys
-from dataclasses import fields
 
 from leaderboard import errors
 from leaderboard.board import DEFAULT_METHOD, build
 from leaderboard.columns import plural
 from leaderboard.ratings import METHODS
-from leaderboard.standings import Standing
 from leaderboard.votes import GROUPINGS, MAIN_MODE, read_votes
 
 
@@ -56,10 +53,7 @@ def write_json(board, out):
 
 def write_csv(board, out):
     """The standings alone, one row a model, a missing number as an empty cell."""
-    names = [field.name for field in fields(Standing)]
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(board.to_json()["standings"])
+    out.write(board.to_csv())
 
 
 def write_table(board, out):

@@ -1,7 +1,9 @@
 """Owns the Leaderboard: standings, groups, pairs and notes of one source, and its JSON contract."""
 
+import csv
+import io
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from leaderboard.columns import NO_TIME, iso
 from leaderboard.intervals import wilson
 from leaderboard.notes import notes_of
 from leaderboard.ratings import METHODS
-from leaderboard.standings import table, verdicts
+from leaderboard.standings import Standing, table, verdicts
 from leaderboard.tally import UNGROUPED, Pairs, group_of, tally
 
 DEFAULT_METHOD = "bradley-terry"
@@ -78,6 +80,14 @@ class Leaderboard:
             "categories": {name: {"votes": group.votes, "standings": [asdict(row) for row in group.standings],
                                   "verdict": group.verdict} for name, group in self.groups.items()},
             "pairs": [asdict(pair) for pair in self.pairs], "notes": list(self.notes)})
+
+    def to_csv(self):
+        """The standings alone as CSV text: a row a model, the contract's columns, an empty cell for null."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, [part.name for part in fields(Standing)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.to_json()["standings"])
+        return out.getvalue()
 
 
 def _plain(value):

@@ -15,7 +15,8 @@ TEXT, GRID, MARK = "#76808f", "rgba(128,138,152,0.28)", "#4a86e8"
 DIVERGING = ((0.0, "#b4552d"), (0.25, "#d99b78"), (0.5, "#c9cdd4"), (0.75, "#7ba4dd"), (1.0, "#2c62b8"))
 SEQUENTIAL = ((0.0, "#ccd8ea"), (1.0, "#2c62b8"))
 LONGEST_LABEL = 18
-MOST_CELLS_WITH_TEXT = 14  # columns beyond which a phone's cells are too small for numbers
+MOST_CELLS_WITH_TEXT = 14  # columns beyond which a phone's cells are too small for two digits
+MOST_CELLS_WITH_COUNTS = 9  # and for three
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,6 @@ def nothing(text="No votes yet"):
     return _layout(figure, 160, xaxis={"visible": False}, yaxis={"visible": False})
 
 
-def _ticks(board, models):
-    return {"tickmode": "array", "tickvals": list(range(len(models))),
-            "ticktext": [label(board.name(model)) for model in models]}
-
-
 def standings(board):
     """Ratings with their 95% intervals, best on top; hollow where preliminary. Models without a rating are left out."""
     rows = [row for row in board.standings if row.rating is not None]
@@ -75,24 +71,29 @@ def standings(board):
         hovertemplate="<b>%{customdata[0]}</b>%{customdata[6]}<br>rating %{customdata[1]} (95%: %{customdata[2]} to "
                       "%{customdata[3]})<br>%{customdata[4]} votes, win rate %{customdata[5]}<extra></extra>"))
     return _layout(figure, 90 + 30 * len(rows), xaxis={"title": {"text": "rating (Elo points), 95% interval"}},
-                   yaxis={**_ticks(board, [row.model for row in rows]), "range": [len(rows) - 0.4, -0.6]})
+                   yaxis={"tickmode": "array", "tickvals": list(range(len(rows))),
+                          "ticktext": [label(board.name(row.model)) for row in rows],
+                          "range": [len(rows) - 0.4, -0.6]})
 
 
-def _heatmap(shares, texts, hovers, scale, low, high, bar):
-    wide = max(len(line) for line in shares) > MOST_CELLS_WITH_TEXT
+def _heatmap(shares, texts, hovers, scale, low, high, bar, most=MOST_CELLS_WITH_TEXT):
+    wide = max(len(line) for line in shares) > most
     return go.Heatmap(z=shares, text=texts, customdata=hovers, hovertemplate="%{customdata}<extra></extra>",
-                      texttemplate=None if wide else "%{text}", textfont={"size": 11}, colorscale=scale, zmin=low,
+                      texttemplate=None if wide else "%{text}", textfont={"size": 10}, colorscale=scale, zmin=low,
                       zmax=high, xgap=2, ygap=2, hoverongaps=False, showscale=wide,
                       colorbar={"title": {"text": bar}, "thickness": 10, "outlinewidth": 0, "orientation": "h",
                                 "y": 0, "yanchor": "top", "len": 0.7, "ypad": 8})
 
 
-def _matrix(board, heat, rows, columns, across):
-    figure = go.Figure(heat)
-    return _layout(figure, 130 + 30 * len(rows),
-                   xaxis={"side": "top", "tickangle": -45, "tickmode": "array", "tickvals": list(range(len(columns))),
-                          "ticktext": across, "showgrid": False, "zeroline": False},
-                   yaxis={**_ticks(board, rows), "autorange": "reversed", "showgrid": False, "zeroline": False})
+def _matrix(heat, down, across, angle=0):
+    """The heatmap under its column labels; a scale below it where its cells are too small for numbers."""
+    def axis(labels):
+        return {"tickmode": "array", "tickvals": list(range(len(labels))), "ticktext": labels, "showgrid": False,
+                "zeroline": False, "ticklabeloverflow": "allow"}
+
+    return _layout(go.Figure(heat), (130 if angle else 40) + 60 * bool(heat.showscale) + 30 * len(down),
+                   xaxis={**axis(across), "side": "top", "tickangle": angle},
+                   yaxis={**axis(down), "autorange": "reversed"})
 
 
 def categories(board):
@@ -110,7 +111,7 @@ def categories(board):
                        f"{row.votes:,} votes<br>{row.wins:,} won, {row.losses:,} lost, {row.both_good:,} both good, "
                        f"{row.both_bad:,} both bad" if row else "" for name, row in zip(names, line, strict=True)])
     heat = _heatmap(shares, texts, hovers, DIVERGING, 0.0, 1.0, "win rate")
-    return _matrix(board, heat, models, names, [label(name) for name in names])
+    return _matrix(heat, [label(board.name(model)) for model in models], [label(name) for name in names], -45)
 
 
 def _pairs(board):
@@ -122,7 +123,8 @@ def _pairs(board):
     return found
 
 
-def _pair_matrix(board, value, text, scale, low, high, bar):
+def _pair_matrix(board, value, text, scale, low, high, bar, most=MOST_CELLS_WITH_TEXT):
+    """A row and a column a model; the columns carry the rows' numbers, for names would not fit on a phone."""
     models, met = [row.model for row in board.standings], _pairs(board)
     if not met:
         return nothing()
@@ -136,8 +138,10 @@ def _pair_matrix(board, value, text, scale, low, high, bar):
         return [[show(a, b) if (a, b) in met else empty for b in models] for a in models]
 
     heat = _heatmap(cells(lambda a, b: value(met[a, b]), None), cells(lambda a, b: text(met[a, b])), cells(hover),
-                    scale, low, high, bar)
-    return _matrix(board, heat, models, models, [label(board.name(model)) for model in models])
+                    scale, low, high, bar, most)
+    numbers = [str(number) for number in range(1, len(models) + 1)]
+    return _matrix(heat, [f"{label(board.name(model))}  {number}"
+                          for model, number in zip(models, numbers, strict=True)], numbers)
 
 
 def win_fractions(board):
@@ -149,14 +153,15 @@ def win_fractions(board):
 def pair_counts(board):
     """How often each two models met."""
     most = max((pair.votes for pair in board.pairs), default=1)
-    return _pair_matrix(board, lambda pair: pair[1], lambda pair: f"{pair[1]:,}", SEQUENTIAL, 0, most, "votes")
+    return _pair_matrix(board, lambda pair: pair[1], lambda pair: f"{pair[1]:,}", SEQUENTIAL, 0, most, "votes",
+                        MOST_CELLS_WITH_COUNTS)
 
 
 FIGURES = {
     "standings": View("Ratings", "The dot is the rating, the bar its 95% interval; hollow dots are preliminary.",
                       standings),
     "categories": View("At a glance", "Win rates in percent: blue above one half, brown below.", categories),
-    "win-fractions": View("Head to head", "Percent of battles that the row's model took from the column's; a "
-                                          "draw is half.", win_fractions),
+    "win-fractions": View("Head to head", "Percent of battles that the row's model took from the column's, which "
+                                          "has the row's number; a draw is half.", win_fractions),
     "pair-counts": View("How often they met", "Battles of each two models: rows and columns alike.", pair_counts),
 }

@@ -1,5 +1,6 @@
 """Owns the leaderboard page as static HTML and CSS: everything that comes from data is escaped here, in `text`."""
 
+from base64 import b64encode
 from html import escape
 
 from leaderboard.columns import plural
@@ -13,7 +14,7 @@ CSS = """
   --lb-accent: var(--ia-accent, #7aa9f5); }
 .lb h1, .lb h2 { color: var(--lb-ink); font-weight: 650; letter-spacing: -0.015em; line-height: 1.2; margin: 0; }
 .lb h1 { font-size: clamp(1.6rem, 4vw, 2.1rem); }
-.lb h2 { font-size: 1.2rem; margin-top: 1.8rem; }
+.lb h2 { font-size: 1.2rem; margin-top: 1rem; }
 .lb p { color: var(--lb-muted); margin: .35rem 0 0; max-width: 68ch; }
 .lb-facts { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 1.1rem 0 0; padding: 0; }
 .lb-facts div { display: flex; flex-direction: column-reverse; }
@@ -47,15 +48,17 @@ CSS = """
   margin-top: 1rem; color: var(--lb-muted); }
 .lb ul { margin: .6rem 0 0; padding-left: 1.1rem; color: var(--lb-muted); max-width: 75ch; }
 .lb li { margin: .3rem 0; list-style: disc; }
+.lb .lb-link { color: var(--lb-accent); text-decoration: underline; text-underline-offset: 3px; }
 .lb-plot, .lb-plot > * { background: transparent !important; border: 0 !important; }
 .lb-plot .xtick text, .lb-plot .ytick text, .lb-plot .gtitle, .lb-plot .xtitle, .lb-plot .ytitle,
 .lb-plot .annotation-text, .lb-plot .colorbar text { fill: var(--ia-muted, #76808f) !important; }
 .lb .lb-narrow { display: none; }
 @media (max-width: 640px) {
-  .lb th, .lb td { padding: .5rem .45rem; }
+  .lb th, .lb td { padding: .5rem .38rem; font-size: .9rem; }
+  .lb th:first-child, .lb td:first-child { padding-left: .7rem; }
   .lb .lb-wide, .lb .lb-model small { display: none; }
   .lb .lb-narrow { display: block; }
-  .lb .lb-model { min-width: 6rem; max-width: 11rem; }
+  .lb .lb-model { min-width: 5.5rem; max-width: 10rem; }
   .lb-bar { min-width: 3rem; }
   .lb thead th { min-width: 0; }
   .lb-facts { gap: .5rem 1.2rem; }
@@ -178,6 +181,15 @@ def notes(board):
     """How to read this: the board's notes as a list."""
     items = "".join(f"<li>{text(note)}</li>" for note in board.notes)
     return f'<section class="lb"><h2>How to read this</h2><ul>{items}</ul></section>'
+
+
+def download(board):
+    """A link that saves the standings as CSV; the file travels in the link."""
+    if not board.standings:
+        return ""
+    data = b64encode(board.to_csv().encode()).decode()
+    return (f'<section class="lb"><p><a class="lb-link" download="standings.csv" href="data:text/csv;base64,{data}">'
+            f'Download the standings (CSV)</a></p></section>')
 
 
 def heading(view):

@@ -40,6 +40,7 @@ def leaderboard_page(load, refresh_seconds=5.0):
                 with gr.Column(min_width=340):
                     parts[f"plot-{name}"] = _plot(name)
         parts["notes"] = gr.HTML(padding=False)
+        parts["download"] = gr.HTML(padding=False)
 
     def refresh(seen):
         try:
@@ -50,7 +51,7 @@ def leaderboard_page(load, refresh_seconds=5.0):
         if stamp == seen:
             return gr.skip()
         drawn = {"status": page.status(board), "standings": page.standings(board), "groups": page.groups(board),
-                 "notes": page.notes(board)}
+                 "notes": page.notes(board), "download": page.download(board)}
         drawn |= {f"plot-{name}": view.draw(board) for name, view in FIGURES.items()}
         return [stamp, *(drawn[name] for name in parts)]
 

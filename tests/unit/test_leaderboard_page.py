@@ -1,5 +1,6 @@
 """What a visitor sees: figures of every board, escaped tables, and components that draw only when votes came in."""
 
+import base64
 import json
 import re
 
@@ -93,7 +94,13 @@ def test_the_standings_say_what_the_board_says():
 
 def test_an_empty_board_invites():
     board = build(votes_from_rows([]))
-    assert "No votes yet" in page.standings(board) and page.groups(board) == ""
+    assert "No votes yet" in page.standings(board) and page.groups(board) == page.download(board) == ""
+
+
+def test_the_download_is_the_standings():
+    board = build(votes_from_rows(BOARDS["full"]))
+    data = re.search(r'href="data:text/csv;base64,([^"]+)"', page.download(board)).group(1)
+    assert base64.b64decode(data).decode() == board.to_csv() and board.to_csv().count("\n") == 8
 
 
 # -- components ---------------------------------------------------------------------------------------------------
