@@ -52,7 +52,7 @@ class App:
         except (OSError, AttributeError, ValueError):
             return float("nan")
 
-    def cookie(self, seconds: float = 60.0) -> str:
+    def cookie(self, seconds: float = 120.0) -> str:
         """A new visitor's cookie, as soon as the page is served."""
         end = self.begun + seconds
         while True:
