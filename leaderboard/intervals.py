@@ -137,16 +137,16 @@ def simultaneous_ranks(rating, draws):
     count = len(rating)
     if count < 2:
         return np.ones(count, np.int64), np.ones(count, np.int64)
-    first, second = np.triu_indices(count, 1)
-    difference = rating[first] - rating[second]
-    error = draws[:, first] - draws[:, second]
-    error -= error.mean(axis=0)
-    deviation = np.maximum(error.std(axis=0), 1e-9)
-    largest = np.sort((np.abs(error) / deviation).max(axis=1))
-    critical = largest[math.ceil(0.95 * len(largest)) - 1]
-    apart = np.zeros((count, count), bool)  # [i, j]: i is surely better than j
-    apart[first, second] = difference > critical * deviation
-    apart[second, first] = -difference > critical * deviation
+    error = np.ascontiguousarray((draws - draws.mean(axis=0)).T)
+    covariance = error @ error.T / len(draws)
+    variance = np.diag(covariance)
+    deviation = np.maximum(np.sqrt(np.maximum(variance[:, None] + variance - 2 * covariance, 0.0)), 1e-9)
+    largest = np.zeros(len(draws))
+    for model in range(count - 1):
+        against = np.abs(error[model + 1:] - error[model]) / deviation[model, model + 1:, None]
+        np.maximum(largest, against.max(axis=0), out=largest)
+    critical = np.sort(largest)[math.ceil(0.95 * len(largest)) - 1]
+    apart = rating[:, None] - rating > critical * deviation  # [i, j]: i is surely better than j
     return 1 + apart.sum(axis=0), count - apart.sum(axis=1)
 
 
