@@ -91,7 +91,9 @@ def _recorded() -> str:
     rows = [*VOTE_COLUMNS.items(), *([(rest, "")] if rest else [])]
     columns = "".join(f"<tr><td>{', '.join(f'<code>{escape(c)}</code>' for c in names)}</td><td>{escape(what)}</td></tr>"
                       for names, what in rows)  # fmt: skip
-    reasons = "".join(f"<li><code>{escape(code)}</code>: {escape(text)}</li>" for code, text in EXCLUSION_REASONS.items())
+    reasons = "".join(
+        f"<li><code>{escape(code)}</code>: {escape(text)}</li>" for code, text in EXCLUSION_REASONS.items()
+    )
     return f"""<h2>What is recorded and published</h2>
 <p>One row a vote:</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Columns of a vote"><table>
@@ -119,8 +121,8 @@ you sign in, your account does. The dataset holds neither, only a hash of it mad
 it can’t be turned back, and nobody else can make it. Your browser itself remembers the theme, the category, and how
 many votes you cast.</p>
 <p>A prompt that you type is published with its images, so put nothing personal into it, or tick “Keep it private”:
-then the pictures are shown to you alone and deleted within {_hours(meta)}, and of your prompt nothing is published
-but the outcome of the vote.</p>
+then the pictures are shown to you alone and deleted when their battle has expired (after {_hours(meta)}), and
+nothing is published but the outcome of the vote.</p>
 <p>You can ask for your votes and prompts to be erased. {whom} Say roughly when you voted, and from the same browser
 if you can.</p>"""
 
@@ -133,7 +135,7 @@ def _hours(meta: Mapping[str, Any]) -> str:
 def _models(meta: Mapping[str, Any]) -> str:
     rows = "".join(
         f"<tr><td>{_link(m['name'], m['url'])}{_badge(m)}</td><td>{escape(m['organisation'])}</td>"
-        f"<td>{escape(m['family'])}</td><td>{_link(m['licence'], m['licence_url'])}</td></tr>"
+        f"<td>{escape(m['family'])}</td><td class='nowrap'>{_link(m['licence'], m['licence_url'])}</td></tr>"
         for m in sorted(meta["models"], key=lambda m: (m["organisation"].casefold(), m["name"].casefold()))
     )
     demo = ""

@@ -11,6 +11,15 @@ class Trouble extends Error {
 const ROOT = rootPath();
 const OFFLINE = 'The arena can’t be reached. Check your connection.';
 
+/** JSON, or null. A seed has more digits than a number can hold here, so it stays text. */
+function parse(text) {
+  try {
+    return JSON.parse(text.replace(/("seed":\s*)(\d{16,})/g, '$1"$2"'));
+  } catch {
+    return null;
+  }
+}
+
 async function call(path, body) {
   const given = body === undefined ? {} : {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
@@ -20,7 +29,7 @@ async function call(path, body) {
   try {
     // A request that never ends would leave the page waiting for good.
     answer = await fetch(`${ROOT}arena/${path}`, { ...given, credentials: 'same-origin', signal: AbortSignal.timeout(20000) });
-    found = await answer.json().catch(() => null);
+    found = parse(await answer.text());
   } catch {
     throw new Trouble('offline', OFFLINE);
   }

@@ -17,7 +17,7 @@ function setPhase(phase) {
   ui.stage.dataset.phase = phase;
   const open = phase === 'open';
   for (const button of ui.choices.children) button.disabled = !open;
-  ui.skip.hidden = !open;
+  ui.skip.style.visibility = open ? '' : 'hidden'; // it keeps its room
   ui.choices.hidden = phase === 'revealed' || phase === 'withdrawn';
   ui.after.hidden = !ui.choices.hidden;
   ui.undo.hidden = phase !== 'revealed';

@@ -7,6 +7,10 @@ const CHOICES = [
   { winner: 'model_b', icon: 'right', label: 'B is better', short: 'B is better', keys: 'ArrowRight', said: 'B is better' },
 ];
 
+// Which keys do something now: shown where there is a keyboard to press them on.
+const HINTS = [['open', '←', 'A is better'], ['open', '→', 'B is better'], ['open', '↑', 'both good'], ['open', '↓', 'both bad'],
+  ['revealed', 'space', 'next'], ['revealed', 'u', 'take back'], ['withdrawn', 'space', 'next'], ['open revealed withdrawn', '?', 'all keys']];
+
 function buildSide(side) {
   const letter = side.toUpperCase();
   const ui = {
@@ -24,7 +28,7 @@ function buildSide(side) {
   ui.side = el('figure.ia-side', { 'data-side': side }, ui.frame,
     el('figcaption.ia-label', {},
       el('span.ia-letter', { 'aria-hidden': 'true' }, letter),
-      el('span.ia-who', {}, el('span.ia-line', {}, ui.name, ui.demo), el('span.ia-line.ia-line2', {}, ui.about)),
+      el('span.ia-who', {}, el('span.ia-line', {}, ui.name), el('span.ia-line.ia-line2', {}, ui.demo, ui.about)),
       ui.elo, ui.more));
   return ui;
 }
@@ -48,7 +52,7 @@ function buildStage(header) {
     sub: el('span.ia-sub'),
     prompt: el('h1.ia-prompt-text', { tabindex: '-1' }),
     hint: el('p.ia-hint', { hidden: true }),
-    skip: el('button.ia-quiet', { type: 'button', hidden: true, onclick: () => skip() }, icon('skip'), 'Skip'),
+    skip: el('button.ia-quiet', { type: 'button', onclick: () => skip() }, icon('skip'), 'Skip'),
     filter: el('select.ia-select', { 'aria-label': 'Category' }, el('option', { value: '' }, 'All categories')),
     a: buildSide('a'),
     b: buildSide('b'),
@@ -59,6 +63,7 @@ function buildStage(header) {
     undo: el('button.ia-btn.ia-undo', { type: 'button', 'aria-keyshortcuts': 'u', onclick: () => undo() }, icon('undo'), el('span', {}, 'Take back')),
     next: el('button.ia-btn.ia-next', { type: 'button', 'aria-keyshortcuts': 'Space n', onclick: () => next() }, el('span', {}, 'Next'), icon('next')),
     note: el('p.ia-note'),
+    hints: el('p.ia-hints', { 'aria-hidden': 'true' }, ...HINTS.map(([when, key, what]) => el('span', { 'data-when': when }, el('kbd', {}, key), what))),
     live: el('p.ia-sr', { role: 'status', 'aria-live': 'polite' }),
     header,
   };
@@ -66,7 +71,7 @@ function buildStage(header) {
   ui.words = el('div.ia-words', {}, ui.prompt, ui.hint);
   ui.after = el('div.ia-after', { hidden: true }, ui.undo,
     el('div.ia-crowd', {}, el('p.ia-crowd-line', {}, ui.said, ui.counts), ui.bar), ui.next);
-  ui.dock = el('div.ia-dock', {}, ui.note, ui.choices, ui.after);
+  ui.dock = el('div.ia-dock', {}, el('div.ia-below', {}, ui.hints, ui.note), ui.choices, ui.after);
   ui.stage = el('section.ia-stage', { 'aria-label': 'Battle', 'data-phase': 'loading' },
     el('div.ia-prompt', {},
       el('div.ia-prompt-top', {}, ui.chip, ui.sub, el('span.ia-space'), el('span.ia-pick', {}, ui.filter, icon('open')), ui.skip),
@@ -78,7 +83,10 @@ function buildStage(header) {
 /** The largest type in which the whole prompt fits the room that is kept for it, so that nothing below it moves
  *  between battles. On a phone the room grows with a long one. */
 function fitPrompt() {
-  for (const size of [27, 24, 21, 18.5, 16.5, 15]) {
+  ui.prompt.style.fontSize = '';
+  // On a phone the pictures give way to a long prompt, within reason, so that both stay on one screen.
+  ui.stage.parentElement.style.setProperty('--ia-words', Math.min(120, Math.max(50, ui.words.scrollHeight)) + 'px');
+  for (const size of [28, 25, 22, 19.5, 17.5, 15.5, 14.5]) {
     ui.prompt.style.fontSize = size + 'px';
     if (ui.words.scrollHeight <= ui.words.clientHeight + 1) return;
   }

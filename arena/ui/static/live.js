@@ -14,7 +14,7 @@ function buildComposer() {
   const limit = (meta.limits && meta.limits.prompt_chars) || 500;
   const c = {
     text: el('textarea.ia-input', { id: 'ia-own', rows: 1, maxlength: limit, placeholder: 'Describe an image of your own…', 'aria-label': 'A prompt of your own', autocomplete: 'off', enterkeyhint: 'go' }),
-    surprise: el('button.ia-iconbtn.ia-surprise', { type: 'button', 'aria-label': 'Surprise me: draw a random prompt', title: 'Surprise me', onclick: () => surprise() }, icon('dice'), el('span', {}, 'Surprise me')),
+    surprise: el('button.ia-iconbtn.ia-surprise', { type: 'button', 'aria-label': 'Surprise me: draw a random prompt', title: 'Surprise me', onclick: () => surprise() }, icon('shuffle'), el('span', {}, 'Surprise me')),
     go: el('button.ia-go', { type: 'submit' }, 'Generate'),
     secret: el('input', { type: 'checkbox', id: 'ia-private' }),
     error: el('p.ia-error', { role: 'alert', hidden: true }),

@@ -1,0 +1,110 @@
+"""The visitor's own prompt: drawn live while they go on voting, shown when it suits them."""
+
+from __future__ import annotations
+
+OWN = "a yellow star above a purple unicorn"
+
+
+def stage_shows(visitor, prompt: str) -> None:
+    visitor.page.wait_for_function("p => document.querySelector('.ia-prompt-text').textContent === p", arg=prompt)
+    visitor.phase("open")
+
+
+def test_who_waits_sees_it_at_once(visit, votes):
+    visitor = visit()
+    page = visitor.page
+    page.locator("#ia-own").fill(OWN)
+    page.keyboard.press("Enter")
+    page.wait_for_function("/\\d+ %/.test(document.querySelector('.ia-strip').textContent)")
+    assert OWN in visitor.said(".ia-strip") and not page.locator("#ia-own").is_visible()
+    stage_shows(visitor, OWN)
+    assert visitor.said(".ia-chip") == "Your prompt"
+    assert "unicorn" in visitor.said(".ia-hint"), "outside of the demonstration models' world"
+    assert page.locator(".ia-stage .ia-image").count() == 2
+    page.keyboard.press("ArrowRight")
+    visitor.phase("revealed")
+    [vote] = votes()
+    assert (vote["prompt"], vote["prompt_source"], vote["served_from"]) == (OWN, "voter", "live")
+    assert page.locator("#ia-own").is_visible() and page.locator("#ia-own").input_value() == ""
+    page.keyboard.press("n")
+    visitor.phase("open")
+    assert visitor.prompt != OWN
+
+
+def test_who_votes_meanwhile_is_not_interrupted(visit, votes):
+    visitor = visit()
+    page = visitor.page
+    page.locator("#ia-own").fill("a pink fish")
+    page.get_by_role("button", name="Generate").click()
+    page.keyboard.press("ArrowLeft")  # the box has let go of the keyboard
+    visitor.phase("revealed")
+    page.keyboard.press("n")
+    visitor.phase("open")
+    bank = visitor.prompt
+    page.get_by_role("button", name="Show them").wait_for()
+    assert visitor.prompt == bank
+    page.keyboard.press("ArrowUp")
+    visitor.phase("revealed")
+    page.get_by_role("button", name="See your images").click()
+    stage_shows(visitor, "a pink fish")
+    assert [vote["served_from"] for vote in votes()] == ["bank", "bank"]
+
+
+def test_a_request_can_be_cancelled_and_survives_a_reload(visit):
+    visitor = visit()
+    page = visitor.page
+    page.locator("#ia-own").fill("a black cat")
+    page.get_by_role("button", name="Generate").click()
+    page.get_by_role("button", name="Cancel").click()
+    assert page.locator("#ia-own").input_value() == "a black cat", "it can be changed and sent again"
+    page.wait_for_timeout(300)
+    page.keyboard.press("Escape")
+    page.locator("#ia-own").fill("a white cat")
+    page.keyboard.press("Enter")
+    page.wait_for_function("sessionStorage.getItem('image-arena-ticket')")
+    visitor.open()
+    stage_shows(visitor, "a white cat")
+
+
+def test_what_is_wrong_is_said_beside_the_box(visit):
+    visitor = visit()
+    page = visitor.page
+    page.get_by_role("button", name="Generate").click()
+    assert "Describe an image first" in visitor.said(".ia-error")
+    page.locator("#ia-own").fill("x" * 101)
+    assert len(page.locator("#ia-own").input_value()) == 100, "no more than is taken"
+    page.locator("#ia-own").evaluate("(box) => { box.maxLength = 500; box.value = 'y'.repeat(101); }")
+    page.get_by_role("button", name="Generate").click()
+    page.wait_for_function("/100/.test(document.querySelector('.ia-error').textContent)")
+    assert page.locator("#ia-own").input_value() == "y" * 101, "what was typed is kept"
+
+
+def test_surprise_and_examples_fill_the_box(visit):
+    visitor = visit()
+    page = visitor.page
+    page.get_by_role("button", name="Surprise me").click()
+    page.wait_for_function("document.getElementById('ia-own').value.includes(': ')")
+    page.get_by_role("button", name="a red ball on a blue background").click()
+    assert page.locator("#ia-own").input_value() == "a red ball on a blue background"
+    assert "demonstration models" in visitor.said(".ia-world")
+
+
+def test_a_private_prompt_is_published_nowhere(visit, votes):
+    visitor = visit()
+    page = visitor.page
+    page.locator("#ia-own").fill("my secret garden")
+    page.get_by_label("Keep it private").check()
+    page.get_by_role("button", name="Generate").click()
+    stage_shows(visitor, "my secret garden")
+    page.keyboard.press("ArrowDown")
+    visitor.phase("revealed")
+    assert [vote["prompt"] for vote in votes()] == [""]
+
+
+def test_markup_in_a_prompt_is_only_text(visit):
+    visitor = visit()
+    page, prompt = visitor.page, "<img src=x onerror=alert(1)> ${alert(1)} {{this}}"
+    page.locator("#ia-own").fill(prompt)
+    page.keyboard.press("Enter")
+    stage_shows(visitor, prompt)
+    assert page.locator(".ia-prompt img").count() == 0
