@@ -331,7 +331,8 @@ def HiDreamImage():
     # The class scales every size to 128 latents a side: without shrinking in the autoencoder, 128 pixels.
     return d.HiDreamImagePipeline(
         transformer=transformer, scheduler=d.FlowMatchLCMScheduler(shift=3.0), vae=flow_vae(4, blocks=1),
-        text_encoder=clip(True, 248), tokenizer=clip_tokenizer(248), text_encoder_2=clip(True, 248), tokenizer_2=clip_tokenizer(248),
+        text_encoder=clip(True, 248), tokenizer=clip_tokenizer(248), text_encoder_2=clip(True, 248),
+        tokenizer_2=clip_tokenizer(248),
         text_encoder_3=t5(), tokenizer_3=t5_tokenizer(), text_encoder_4=llama(), tokenizer_4=llama_tokenizer(),
     )  # fmt: skip
 

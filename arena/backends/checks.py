@@ -40,7 +40,8 @@ def check_model(model: ModelSettings, config_dir: Path) -> list[str]:
         return [str(error)]
     found: list[str] = []
     if cls is not None:
-        found += _settings(model, cls) + _components(model, cls, index or {}, config_dir) + _scheduler(model, index or {})
+        found += _settings(model, cls) + _components(model, cls, index or {}, config_dir)
+        found += _scheduler(model, index or {})
     if folder is not None and index is not None:
         found += _folder(model, folder, index)
     return found

@@ -155,7 +155,8 @@ def _borrow(requests: list[Request], call: int) -> list[Generated]:
         if "Connection closed by visitor" in str(error):
             raise GenerationCancelled("The request was withdrawn.") from error
         title = getattr(error, "title", None) or type(error).__name__
-        raise unavailable(models, f"{title}: {error}", message=MESSAGES.get(title, MESSAGES["ZeroGPU client error"])
+        detail = getattr(error, "message", error)
+        raise unavailable(models, f"{title}: {detail}", message=MESSAGES.get(title, MESSAGES["ZeroGPU client error"])
                           ) from error  # fmt: skip
     if isinstance(results, GenerationError):
         raise results
