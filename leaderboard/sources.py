@@ -158,7 +158,10 @@ def _folder(folder, name):
 def _hub(name, repo, revision):
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+    quiet = are_progress_bars_disabled()
+    disable_progress_bars()  # standard error is for the one line that says what is wrong
     try:
         folder = Path(snapshot_download(repo, repo_type="dataset", revision=revision,
                                         allow_patterns=["data/votes/**", "data/exclusions/**"]))
@@ -166,6 +169,9 @@ def _hub(name, repo, revision):
         raise errors.SourceNotFound(f"{name}: neither a file here nor a data set that the Hub shows us") from error
     except Exception as error:  # the Hub's client raises its transport's own kinds too
         raise errors.HubError(f"{name}: the Hub did not answer as hoped ({_one_line(error)[:200]})") from error
+    finally:
+        if not quiet:
+            enable_progress_bars()
     if not (folder / "data" / "votes").is_dir():
         raise errors.SourceNotFound(f"{name}: this data set has no data/votes/**/*.parquet")
     raw = _folder(folder, name)
