@@ -56,6 +56,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _generate_one_each(config, backends) -> int:
+    from arena.backends import reason
     from arena.backends.base import Request
 
     prompt = config.look.examples[0] if config.look.examples else "a red circle on a blue background"
@@ -68,7 +69,7 @@ def _generate_one_each(config, backends) -> int:
                                                     cancelled=lambda: False)[0]  # fmt: skip
         except GenerationError as error:
             failed += 1
-            print(f"{model.id:32} failed: {error}")
+            print(f"{model.id:32} failed: {reason(error)}")
             continue
         size = f"{made.picture.width}x{made.picture.height}"
         print(f"{model.id:32} {made.seconds:8.2f} {time.monotonic() - begun:10.2f} {size:>10}  {made.hardware}")
@@ -83,6 +84,8 @@ def _build(arguments: argparse.Namespace):
 
 
 def _fill(arguments: argparse.Namespace) -> int:
+    from arena.backends import reason
+
     arena = _build(arguments)
     begun, made, failures = time.monotonic(), 0, 0
     try:
@@ -94,7 +97,7 @@ def _fill(arguments: argparse.Namespace) -> int:
                 made += 1
             except GenerationError as error:
                 failures += 1
-                print(f"\n{error.model or 'a model'} rests after a failure: {error}", file=sys.stderr)
+                print(f"\n{error.model or 'a model'} rests after a failure: {reason(error)}", file=sys.stderr)
             pace = (time.monotonic() - begun) / max(1, made)
             print(f"\r{made}/{total} images, {(total - made) * pace / 60:.1f} minutes left ", end="", file=sys.stderr)
         print(f"\n{made} images made, {arena.missing()} still missing", file=sys.stderr)

@@ -140,7 +140,7 @@ def standings(board):
             f'<td class="lb-wide">{_points(row.elo)}</td></tr>')
     head = "".join(f'<th scope="col"{extra}>{name}</th>' for name, extra in (
         ("Rank", ' class="lb-left"'), ("Model", ' class="lb-left"'), ("Rating", ""), ("Win rate", ""),
-        ("Votes", ' class="lb-wide"'), ("Found good", ' class="lb-wide"'), ("Elo ticker", ' class="lb-wide"')))
+        ("Votes", ' class="lb-wide"'), ("Acceptable", ' class="lb-wide"'), ("Elo ticker", ' class="lb-wide"')))
     how = METHOD_WORDS.get(board.method, board.method)
     return (f'<section class="lb"><h2>Standings</h2><p>{text(how)}; under each rank, the ranks it may have, '
             f'with 95% confidence for all models at once.</p><div class="lb-scroll" tabindex="0" role="region" '

@@ -16,7 +16,7 @@ class Standing:
     """One model's row, fields as in the published contract. Ratings are Elo points, None where there is none.
 
     `wins`, `losses`, `both_good` and `both_bad` add up to `votes`; `win_rate` = (wins + half the draws) / votes;
-    `acceptability` = (wins + both_good) / votes, the share of its battles in which its image was called good.
+    `acceptability` = (votes - both_bad) / votes, the share of its battles that were not judged both bad.
     """
 
     rank: int
@@ -92,7 +92,7 @@ def table(votes, pairs, method, rng):
         rating_lower=points(lower[m]), rating_upper=points(upper[m]), elo=float(ticker[m]),
         votes=int(battles[m]), wins=int(wins[m]), losses=int(losses[m]), both_good=int(good[m]),
         both_bad=int(bad[m]), win_rate=float((wins[m] + 0.5 * (good[m] + bad[m])) / battles[m]),
-        acceptability=float((wins[m] + good[m]) / battles[m]), preliminary=not bool(established[m]),
+        acceptability=float((battles[m] - bad[m]) / battles[m]), preliminary=not bool(established[m]),
     ) for m in taking_part]
     rows.sort(key=lambda row: (row.rating is None, -(row.rating or 0.0), -row.win_rate, -row.votes, row.model))
     status = {votes.models[m]: ratings.status[m] for m in taking_part}

@@ -44,7 +44,7 @@ def test_pairs_are_wins_and_half_the_draws_with_their_interval():
 def test_rates_of_a_row():
     line = next(line for line in build(votes_from_rows(battles("x", "y", 3, 2, 4, 1))).standings if line.model == "x")
     assert (line.wins, line.losses, line.both_good, line.both_bad, line.votes) == (3, 2, 4, 1, 10)
-    assert line.win_rate == pytest.approx(0.55) and line.acceptability == pytest.approx(0.7)
+    assert line.win_rate == pytest.approx(0.55) and line.acceptability == pytest.approx(0.9)
 
 
 def test_a_category_stands_alone():
