@@ -122,7 +122,8 @@ class Visitor:
 
     async def arrive(self) -> None:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
-        await self.get("/")
+        status, _ = await self.get("/")
+        assert status == 200 and self.cookie, f"the page came with {status}, and no cookie"
 
     async def get(self, path: str):
         return await self._exchange("GET", path, b"")

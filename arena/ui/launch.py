@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# People look at a battle for longer than uvicorn's 5 s, and a proxy that reuses a connection just as we close it
+# loses the vote that it carries: ours has to outlive the usual 60 s of proxies.
+KEEP_ALIVE = 65
 LAST_SECONDS = 5.0  # after an orderly end, how long stray threads may keep the process alive
 
 # Gradio counts every queued event with pandas, which costs more than the event, and reports home.
@@ -93,6 +96,7 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
             **LAUNCH,
             **page_assets(),
         )
+        demo.server.config.timeout_keep_alive = KEEP_ALIVE
         served = Served(arena, api, demo)
         print(f"{arena.config.title} is at {served.url} (Ctrl+C stops it)", flush=True)
         if stopped is not None:

@@ -184,6 +184,25 @@ def test_fault_of_ours_is_generic_logged_and_not_counted(visitor, arena, monkeyp
     assert visitor.vote(battle).status_code == 200
 
 
+def test_leaderboard_moves_without_a_restart(visitor, served):
+    assert visitor.http.get("/leaderboard").status_code == 200
+    config = visitor.http.get("/config").json()
+    refresh = next(d for d in config["dependencies"] if d["api_name"] == "refresh")
+
+    def look() -> str:
+        body = {"data": [""], "fn_index": refresh["id"], "session_hash": "leaderboard"}
+        answer = visitor.post("/gradio_api/run/predict", body)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    visitor.vote(visitor.next())
+    counted = served.standings.board().source.counted
+    assert f"<dd>{counted}</dd>" in look()
+    reveal = visitor.vote(visitor.next()).json()["reveal"]
+    page = look()
+    assert f"<dd>{counted + 1}</dd>" in page and reveal["a"]["name"] in page and reveal["b"]["name"] in page
+
+
 def test_meta_and_health(visitor):
     meta = visitor.http.get("/arena/meta").json()
     assert [c["name"] for c in meta["categories"]] == ["Anime", "Painting"]
