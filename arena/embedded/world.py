@@ -224,7 +224,7 @@ def caption(scene: Scene, rng: random.Random | None = None) -> str:
 
 def split_words(text: str) -> list[str]:
     """The words of a prompt as the models' tokenizer sees them: lower case, punctuation apart."""
-    return re.findall(r"\w+|[^\w\s]", text.lower())
+    return re.findall(r"\w+|[^\w\s]+", text.lower())
 
 
 def _all_words() -> tuple[str, ...]:
