@@ -51,14 +51,17 @@ class Served:
         self.url: str = demo.local_url.rstrip("/").replace("//localhost:", "//127.0.0.1:")
         self.port: int = demo.server_port
 
-    def close(self) -> None:
+    def close(self, *, then_exit: bool = False) -> None:
         """Refuse what is new, let votes under way reach the disk, publish, then let go of the port. Until the
-        very end pages still answer, and a vote gets "restarting" rather than a dead line."""
+        very end pages still answer, and a vote gets "restarting" rather than a dead line. With `then_exit` the
+        process ends soon after, whatever still runs: Gradio waits for its threads, a model for its picture."""
         if not self.api.close():
             log.warning("some requests were still running when the arena closed")
         try:
             self.arena.close()
         finally:
+            if then_exit:
+                _end_within(LAST_SECONDS)
             self.demo.close(verbose=False)
 
 
@@ -102,8 +105,7 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
         if stopped is not None:
             stopped.wait()
             print("Stopping: votes under way are finished, what is pending is published.", flush=True)
-            served.close()
-            _end_within(LAST_SECONDS)
+            served.close(then_exit=True)
     return served
 
 
@@ -128,7 +130,7 @@ def stopped_by_signals() -> Iterator[threading.Event]:
 
 
 def _end_within(seconds: float) -> None:
-    """All is on disk and published; a thread that still draws an image must not keep the process."""
+    """All is on disk and published: no thread may keep the process for longer."""
 
     def end() -> None:
         sys.stdout.flush()
