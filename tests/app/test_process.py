@@ -88,8 +88,8 @@ def test_restart_in_the_middle_of_a_battle_and_stop_under_load(app, tmp_path, vi
     acknowledged, refused = {voted["battle_id"], battle["battle_id"]}, []
 
     def go_on_voting() -> None:
-        person = visit(second.url)
         try:
+            person = visit(second.url)
             while True:
                 found = person.post("/arena/next")
                 answer = person.vote(found.json()["battle"]) if found.status_code == 200 else found
@@ -103,7 +103,8 @@ def test_restart_in_the_middle_of_a_battle_and_stop_under_load(app, tmp_path, vi
     people = [threading.Thread(target=go_on_voting) for _ in range(6)]
     for person in people:
         person.start()
-    time.sleep(0.3)
+    while len(acknowledged) < 10 and any(person.is_alive() for person in people):
+        time.sleep(0.05)
     assert second.stop() == 0, second.said()
     for person in people:
         person.join(20)
