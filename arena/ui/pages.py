@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.utils import get_space
 
 from arena.ui.about import about_html
 from arena.ui.stage import STATIC, facts_for_page, render_stage, scripts
@@ -23,7 +25,9 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 def build_demo(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None,
                leaderboard_css: str = "") -> gr.Blocks:  # fmt: skip
     """The app, not yet launched. `leaderboard_page` renders the leaderboard's components where it is called;
-    without it there is no such page."""
+    without it there is no such page. On a Space whose card says `hf_oauth: true` visitors can sign in, so that
+    they are one voter on all their devices; nobody has to."""
+    sign_in = bool(get_space() and os.environ.get("OAUTH_CLIENT_ID"))
     meta = arena.meta()
     pages = [{"name": "Arena", "path": ""}]
     if leaderboard_page:
@@ -33,6 +37,8 @@ def build_demo(arena: Arena, *, leaderboard_page: Callable[[], None] | None = No
     look = accent_css(meta["accent"])
     with gr.Blocks(title=meta["title"], analytics_enabled=False, fill_width=True) as demo:
         _page_style(look)
+        if sign_in:
+            _sign_in()
         render_stage(arena, pages)
     if leaderboard_page:
         with demo.route("Leaderboard", "/leaderboard"):
@@ -42,6 +48,8 @@ def build_demo(arena: Arena, *, leaderboard_page: Callable[[], None] | None = No
                 leaderboard_page()
     with demo.route("About", "/about"):
         _page_style(look)
+        if sign_in:
+            _sign_in()
         _header(meta, pages, "about")
         gr.HTML(about_html(meta), js_on_load=None, apply_default_css=False, elem_classes="ia-page")
     return demo
@@ -67,6 +75,11 @@ def page_assets() -> dict[str, Any]:
 def _page_style(css: str) -> None:
     """Styles that depend on arena.yaml or on the page; `launch(css=...)` is one text for all."""
     gr.HTML(f"<style>{css}</style>", js_on_load=None, apply_default_css=False, visible="hidden")
+
+
+def _sign_in() -> None:
+    """Gradio's button, which header.js moves into the header. It also turns Gradio's OAuth routes on."""
+    gr.LoginButton("Sign in", "Sign out", size="sm", variant="secondary", elem_id="ia-signin")
 
 
 def _header(meta: dict[str, Any], pages: list[dict[str, str]], here: str) -> None:

@@ -19,6 +19,18 @@ function logo() {
   return svg;
 }
 
+/** Move Gradio's own sign-in button, which only a Space has, into the header once it is on the page. */
+function adoptSignIn(tools) {
+  const components = (window.gradio_config && window.gradio_config.components) || [];
+  if (!components.some((c) => c.props && c.props.elem_id === 'ia-signin')) return;
+  const look = setInterval(() => {
+    const button = document.getElementById('ia-signin');
+    if (!button) return;
+    clearInterval(look);
+    tools.prepend(button);
+  }, 50);
+}
+
 /** The header; `slot` is where the Arena page puts the box for one's own prompt, `tools` where keys go. */
 function buildHeader({ meta, pages, here }) {
   const root = rootPath();
@@ -34,6 +46,7 @@ function buildHeader({ meta, pages, here }) {
   };
   named();
   tools.append(tally, theme);
+  adoptSignIn(tools);
   const links = pages.map((page) => el('a.ia-navlink', { href: root + page.path, 'aria-current': page.path === here ? 'page' : null }, page.name));
   const header = el('header.ia-header', {},
     el('a.ia-brand', { href: root }, logo(), el('span.ia-title', {}, meta.title)),
