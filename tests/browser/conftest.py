@@ -82,7 +82,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
 
 @pytest.fixture(scope="session")
 def served(launch: Callable[..., Served]) -> Served:
-    return launch(seconds=0.25)
+    return launch(seconds=0.6)
 
 
 @pytest.fixture(scope="module")  # not "session": Playwright keeps an event loop running, which later tests may not want
@@ -165,7 +165,7 @@ def visit(served: Served, chromium: Browser) -> Iterator[Callable[..., Visitor]]
         width: int = 1440, height: int = 900, *, at: str = "/", url: str = served.url, **options: Any
     ) -> Visitor:
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(90_000)  # patience for a busy machine; a quiet one needs a tenth of it
         people.append(Visitor(context.new_page(), url))
         return people[-1].open(at)
 

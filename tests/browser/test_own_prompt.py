@@ -15,8 +15,13 @@ def test_who_waits_sees_it_at_once(visit, votes):
     page = visitor.page
     page.locator("#ia-own").fill(OWN)
     page.keyboard.press("Enter")
-    page.wait_for_function("/\\d+ %/.test(document.querySelector('.ia-strip').textContent)")
-    assert OWN in visitor.said(".ia-strip") and not page.locator("#ia-own").is_visible()
+    page.wait_for_function(
+        """own => { const strip = document.querySelector('.ia-strip');
+        return !strip.hidden && strip.textContent.includes(own) && /\\d+ %/.test(strip.textContent)
+          && document.querySelector('.ia-form').hidden; }""",
+        arg=OWN,
+        polling=20,
+    )
     stage_shows(visitor, OWN)
     assert visitor.said(".ia-chip") == "Your prompt"
     assert "unicorn" in visitor.said(".ia-hint"), "outside of the demonstration models' world"

@@ -7,6 +7,7 @@ const state = {
   coming: null, // {promise, category} of the battle after it, on its way or here
   category: '', // which battles the visitor wants; '' for all
   shownAt: 0,
+  byKeyboard: false, // the choice was made on a focused button
   lastVote: null, // battle_id of the vote that can still be taken back
   live: null, // a battle of the visitor's own prompt that waits for its turn
   turn: 0, // counts what was asked for the stage, so that a late answer to an old wish is dropped

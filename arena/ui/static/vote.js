@@ -6,6 +6,8 @@ async function vote(winner) {
   if (state.phase !== 'open') return; // a second click or key finds another phase: one vote a battle
   const battle = state.battle;
   const turn = ++state.turn;
+  // Disabling the button that was pressed loses the keyboard's place: it goes on from the one that follows.
+  state.byKeyboard = ui.choices.contains(document.activeElement);
   const seconds = Math.round(performance.now() - state.shownAt) / 1000;
   setPhase('sending');
   mark(winner);
@@ -63,14 +65,12 @@ function clearReveal() {
 }
 
 function showReveal(reveal) {
-  const focused = ui.choices.contains(document.activeElement);
   for (const side of ['a', 'b']) showContender(ui[side], reveal[side]);
   showCrowd(reveal);
   setPhase('revealed');
   ui.stage.classList.add('told');
   showLive();
-  // The button that was pressed is gone: the keyboard goes on from the one that follows it.
-  if (focused) ui.next.focus({ preventScroll: true });
+  if (state.byKeyboard) ui.next.focus({ preventScroll: true });
   say(outcome(reveal));
 }
 
