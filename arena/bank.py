@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CODEC, MEDIA_TYPE, QUALITY = "WEBP", "image/webp", 90
 BLANK_SPREAD = 3  # a picture whose channels all span at most this many of 255 levels shows nothing
-CACHED = 256  # displayed pictures kept in memory
+CACHED = 256  # displayed pictures kept in memory; the others are read from the disk, already encoded
 
 
 class Bank:
@@ -43,13 +43,8 @@ class Bank:
         image_id = content_id(data)
         path = self._path(image_id)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-            with open(scratch, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(scratch, path)
+            _write(path, data)
+        self.display(image_id)  # encoded now, so that serving takes the same time for every model
         return image_id, len(data)
 
     def read(self, image_id: str) -> bytes:
@@ -60,7 +55,8 @@ class Bank:
         return self._path(image_id).exists()
 
     def remove(self, image_id: str) -> None:
-        self._path(image_id).unlink(missing_ok=True)
+        for path in (self._path(image_id), self._shown_path(image_id)):
+            path.unlink(missing_ok=True)
         with self._lock:
             self._shown.pop(image_id, None)
 
@@ -70,20 +66,42 @@ class Bank:
             if image_id in self._shown:
                 self._shown.move_to_end(image_id)
                 return self._shown[image_id]
-        from PIL import Image
-
-        with Image.open(io.BytesIO(self.read(image_id))) as picture:
-            data = _encode(_boxed(picture.convert("RGB"), self.display_px), CODEC, quality=QUALITY, method=2)
+        path = self._shown_path(image_id)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            data = self._encoded(image_id)
+            _write(path, data)
         with self._lock:
             self._shown[image_id] = data
             while len(self._shown) > CACHED:
                 self._shown.popitem(last=False)
         return data
 
+    def _encoded(self, image_id: str) -> bytes:
+        from PIL import Image
+
+        with Image.open(io.BytesIO(self.read(image_id))) as picture:
+            return _encode(_boxed(picture.convert("RGB"), self.display_px), CODEC, quality=QUALITY, method=2)
+
+    def _shown_path(self, image_id: str) -> Path:
+        return self._path(image_id).with_suffix(f".{self.display_px}.webp")
+
     def _path(self, image_id: str) -> Path:
         if not (len(image_id) == 32 and image_id.isalnum()):
             raise FileNotFoundError(image_id)
         return self.folder / image_id[:2] / f"{image_id}.png"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all, and on the disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    with open(scratch, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)
 
 
 def _boxed(picture: Picture, side: int) -> Picture:

@@ -19,37 +19,7 @@ from typing import Any
 
 from arena.errors import AlreadyVoted, BattleExpired, LedgerError, NothingToWithdraw, UnknownBattle
 from arena.records import TABLES, Battle, Image, Prompt, Shard, Vote
-
-SCHEMA_VERSION = 1
-_SQL_TYPES = {"string": "TEXT", "json": "TEXT", "timestamp": "INTEGER", "int64": "INTEGER", "int8": "INTEGER",
-              "bool": "INTEGER", "float32": "REAL", "float64": "REAL"}  # fmt: skip
-_KEYS = {"votes": "vote_id", "images": "image_id", "prompts": "prompt_id"}
-# Columns of images that are the prompt's are not stored twice; they are joined when a row is published.
-_FROM_PROMPT = ("prompt", "category", "sub_category", "complexity")
-
-
-def _ddl() -> Iterator[str]:
-    for table, columns in TABLES.items():
-        kept = [(c, t) for c, t in columns.items() if t != "image" and not (table == "images" and c in _FROM_PROMPT)]
-        body = ", ".join(f"{c} {_SQL_TYPES[t]} NOT NULL" for c, t in kept)
-        private = ", private INTEGER NOT NULL" if table in ("images", "prompts") else ""
-        unique = f", UNIQUE ({_KEYS[table]})" if table in _KEYS else ""
-        yield f"CREATE TABLE {table} (seq INTEGER PRIMARY KEY AUTOINCREMENT, {body}{private}{unique})"
-    yield "CREATE UNIQUE INDEX one_vote_a_battle ON votes (battle_id)"
-    yield "CREATE INDEX votes_of_a_voter ON votes (voter, seq)"
-    yield "CREATE INDEX exclusions_of_a_vote ON exclusions (vote_id)"
-    yield "CREATE INDEX images_of_a_prompt ON images (prompt_id)"
-    yield ("CREATE TABLE battles (battle_id TEXT PRIMARY KEY, voter TEXT NOT NULL, prompt_id TEXT NOT NULL, "
-           "image_a TEXT NOT NULL, image_b TEXT NOT NULL, mode TEXT NOT NULL, served_from TEXT NOT NULL, "
-           "pair_probability REAL NOT NULL, created_at INTEGER NOT NULL, token_a TEXT NOT NULL, "
-           "token_b TEXT NOT NULL, voided TEXT)")  # fmt: skip
-    yield "CREATE INDEX battles_of_a_voter ON battles (voter, created_at)"
-    yield "CREATE UNIQUE INDEX battle_by_token_a ON battles (token_a)"
-    yield "CREATE UNIQUE INDEX battle_by_token_b ON battles (token_b)"
-    yield ("CREATE TABLE shards (path TEXT PRIMARY KEY, \"table\" TEXT NOT NULL, first_seq INTEGER NOT NULL, "
-           "last_seq INTEGER NOT NULL, rows INTEGER NOT NULL, sha256 TEXT NOT NULL, sealed_at INTEGER NOT NULL, "
-           "published_at INTEGER)")  # fmt: skip
-    yield f"PRAGMA user_version = {SCHEMA_VERSION}"
+from arena.tables import FROM_PROMPT, SCHEMA_VERSION, public, statements, to_image, to_prompt, to_vote
 
 
 class Ledger:
@@ -59,15 +29,15 @@ class Ledger:
     def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.time):
         self.path = Path(path)
         self.clock = clock
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: dict[threading.Thread, sqlite3.Connection] = {}
+        self._opening = threading.Lock()
         self._write = threading.Lock()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._transaction() as db:
                 version = db.execute("PRAGMA user_version").fetchone()[0]
                 if version == 0:
-                    for statement in _ddl():
+                    for statement in statements():
                         db.execute(statement)
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(f"{self.path}: cannot be used as a ledger ({error})") from error
@@ -79,11 +49,11 @@ class Ledger:
         return int(self.clock() * 1000)
 
     def close(self) -> None:
-        with self._write:
-            for connection in self._connections:
+        """Close every thread's connection; a later call opens a new one."""
+        with self._write, self._opening:
+            for connection in self._connections.values():
                 connection.close()
             self._connections.clear()
-            self._local = threading.local()
 
     # -- prompts and images ------------------------------------------------------------------------------
 
@@ -99,20 +69,20 @@ class Ledger:
 
     def prompt(self, prompt_id: str) -> Prompt | None:
         row = self._one("SELECT * FROM prompts WHERE prompt_id = ?", prompt_id)
-        return _prompt(row) if row else None
+        return to_prompt(row) if row else None
 
     def prompts(self, *, source: str | None = None) -> list[Prompt]:
         """Public prompts, oldest first."""
         sql = "SELECT * FROM prompts WHERE private = 0" + (" AND prompt_source = ?" if source else "") + " ORDER BY seq"
-        return [_prompt(row) for row in self._all(sql, *([source] if source else []))]
+        return [to_prompt(row) for row in self._all(sql, *([source] if source else []))]
 
     def image(self, image_id: str) -> Image | None:
         row = self._one("SELECT * FROM images WHERE image_id = ?", image_id)
-        return _image(row) if row else None
+        return to_image(row) if row else None
 
     def banked_images(self) -> list[Image]:
         """Every image that may be served to anybody, oldest first."""
-        return [_image(row) for row in self._all("SELECT * FROM images WHERE private = 0 ORDER BY seq")]
+        return [to_image(row) for row in self._all("SELECT * FROM images WHERE private = 0 ORDER BY seq")]
 
     def private_images(self, before: int) -> list[str]:
         """Ids of private images that were made before `before` (milliseconds)."""
@@ -189,11 +159,11 @@ class Ledger:
             if db.execute("SELECT 1 FROM exclusions WHERE vote_id = ?", (row["vote_id"],)).fetchone():
                 raise NothingToWithdraw("This vote is taken back already.")
             self._exclude(db, row["vote_id"], "withdrawn")
-        return _vote(row)
+        return to_vote(row)
 
     def vote_of(self, battle_id: str) -> Vote | None:
         row = self._one("SELECT * FROM votes WHERE battle_id = ?", battle_id)
-        return _vote(row) if row else None
+        return to_vote(row) if row else None
 
     def votes_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
         """(seq, published row) of votes after `seq`, in the order in which they were cast."""
@@ -242,14 +212,14 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Rows of each published table (what is private left out)."""
-        return {table: self._one(f"SELECT COUNT(*) AS n FROM {table}{_public(table)}")["n"] for table in TABLES}
+        return {table: self._one(f"SELECT COUNT(*) AS n FROM {table}{public(table)}")["n"] for table in TABLES}
 
     # -- inside ------------------------------------------------------------------------------------------
 
     def _published(self, table: str, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
         columns = [c for c, t in TABLES[table].items() if t != "image"]
         if table == "images":
-            chosen = ", ".join(f"p.{c}" if c in _FROM_PROMPT else f"t.{c}" for c in columns)
+            chosen = ", ".join(f"p.{c}" if c in FROM_PROMPT else f"t.{c}" for c in columns)
             source = "images t JOIN prompts p USING (prompt_id) WHERE t.private = 0 AND"
         else:
             chosen = ", ".join(f"t.{c}" for c in columns)
@@ -271,7 +241,7 @@ class Ledger:
 
     def _insert(self, db: sqlite3.Connection, table: str, row: dict[str, Any], conflict: str = "") -> None:
         if table == "images":
-            row = {k: v for k, v in row.items() if k not in _FROM_PROMPT}
+            row = {k: v for k, v in row.items() if k not in FROM_PROMPT}
         names = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join("?" * len(row))
         db.execute(f"INSERT {conflict} INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
@@ -305,28 +275,16 @@ class Ledger:
                 raise
 
     def _connection(self) -> sqlite3.Connection:
-        connection = getattr(self._local, "connection", None)
+        """This thread's connection. Threads that have ended leave theirs behind; they are closed here."""
+        thread = threading.current_thread()
+        connection = self._connections.get(thread)
         if connection is None:
             connection = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            self._local.connection = connection
-            self._connections.append(connection)
+            with self._opening:
+                for other in [t for t in self._connections if not t.is_alive()]:
+                    self._connections.pop(other).close()
+                self._connections[thread] = connection
         return connection
-
-
-def _public(table: str) -> str:
-    return " WHERE private = 0" if table in ("images", "prompts") else ""
-
-
-def _prompt(row: sqlite3.Row) -> Prompt:
-    return Prompt(**{k: row[k] for k in Prompt.__slots__})
-
-
-def _image(row: sqlite3.Row) -> Image:
-    return Image(**{k: bool(row[k]) if k == "private" else row[k] for k in Image.__slots__})
-
-
-def _vote(row: sqlite3.Row) -> Vote:
-    return Vote(**{k: bool(row[k]) if k == "signed_in" else row[k] for k in Vote.__slots__})

@@ -7,7 +7,6 @@ for the visitor, or a fault of ours.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import threading
@@ -16,14 +15,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import arena
-from arena.backends.base import Cancelled, Generated, Progress, Request
+from arena.backends.base import Cancelled, Progress
 from arena.bank import MEDIA_TYPE, Bank
 from arena.config import ArenaConfig, ModelSettings
 from arena.errors import (
     BackendUnavailable,
     BadVote,
     BattleExpired,
-    GenerationCancelled,
     GenerationError,
     NoBattle,
     UnknownBattle,
@@ -31,9 +29,10 @@ from arena.errors import (
 )
 from arena.guard import PromptRules, RateLimit, VoterKey
 from arena.ledger import Ledger
-from arena.matchmaking import Shelf, draw_models
+from arena.matchmaking import draw_models
 from arena.records import WINNERS, Battle, BlindBattle, Image, Prompt, Vote, dumps, new_id
 from arena.reveal import Contender, Reveal
+from arena.stock import Stock
 from arena.studio import LiveJob, Studio
 
 if TYPE_CHECKING:
@@ -60,14 +59,14 @@ class Arena:
         self.models = {m.id: m for m in config.models}
         self.contenders = {m.id: m for m in config.contenders}
         self.rules = PromptRules(config.limits.prompt_chars, config.limits.blocked_words)
-        self.shelf = Shelf(self.contenders)
+        self.stock = Stock(config, ledger, bank, self.rules)
         limits = config.limits
         self._votes = RateLimit(limits.votes_per_minute / 60, max(10, limits.votes_per_minute / 2))
         self._draws = RateLimit(limits.votes_per_minute / 20, max(30, limits.votes_per_minute * 2))
         self._live = RateLimit(limits.live_per_hour / 3600, max(5, limits.live_per_hour / 4))
         self._rng_lock = threading.Lock()
-        self._wanted: list[tuple[Prompt, str]] = []  # (prompt, model) that the bank lacks, first wanted last
-        self._stock()
+        self._forget_private()
+        self.stock.take(rng)
 
     # -- battles -----------------------------------------------------------------------------------------
 
@@ -83,7 +82,7 @@ class Arena:
             self.ledger.void_battle(battle.battle_id, "image missing")
         self._draws.spend(voter, "so many new battles")
         with self._rng_lock:
-            draw = self.shelf.draw(self.rng, self.ledger.seen(voter), category)
+            draw = self.stock.shelf.draw(self.rng, self.ledger.seen(voter), category)
         if draw is None:
             raise NoBattle(self._why_nothing(category))
         battle = Battle(new_id(), voter, draw.prompt, draw.image_a, draw.image_b, "anonymous", "bank",
@@ -147,7 +146,7 @@ class Arena:
 
     def random_prompt(self, category: str | None = None) -> dict[str, str]:
         self._known_category(category)
-        rows = [p for p in self._curated if category is None or p.category == category]
+        rows = [p for p in self.stock.curated if category is None or p.category == category]
         if not rows:
             raise NoBattle(f'There are no prompts in "{category}" yet. Type one of your own.')
         with self._rng_lock:
@@ -181,10 +180,10 @@ class Arena:
             with self._rng_lock:
                 (a, b), probability = draw_models(self.rng, self.contenders, failed | self.studio.resting())
                 replicate = self.rng.getrandbits(32)
-            requests = [self._request(prompt, m, replicate) for m in (a, b)]
+            requests = [self.stock.request(prompt, m, replicate) for m in (a, b)]
             try:
                 made = self.studio.generate(requests, progress, cancelled)
-                images = [self._keep(prompt, r, g, private) for r, g in zip(requests, made, strict=True)]
+                images = [self.stock.keep(prompt, r, g, private=private) for r, g in zip(requests, made, strict=True)]
             except GenerationError as error:
                 if tries_left == 0 or cancelled():
                     raise
@@ -198,8 +197,7 @@ class Arena:
             battle = Battle(new_id(), voter, prompt, *images, "anonymous", "live", probability, self.ledger.now())
             self.ledger.add_battle(battle)
             if not private:
-                self.shelf.add(prompt, images)
-                self._want(prompt)
+                self.stock.add(prompt, images)
             return {"battle": self._blind(battle).as_dict()}
         raise BackendUnavailable("no pair of models could draw")
 
@@ -207,98 +205,17 @@ class Arena:
 
     def fill_one(self, studio: Studio) -> bool:
         """Make one image that the bank lacks; False when it lacks none that can be made now."""
-        resting = studio.resting()
-        for at in range(len(self._wanted) - 1, -1, -1):
-            prompt, model = self._wanted[at]
-            if model in resting:
-                continue
-            del self._wanted[at]
-            request = self._request(prompt, model, self.config.bank.seed)
-            try:  # a live request goes first: what is half done is begun again later
-                made = studio.generate([request], lambda share: None, studio.busy)
-                image = self._keep(prompt, request, made[0], private=False)
-            except GenerationCancelled:
-                self._wanted.insert(at, (prompt, model))
-                raise
-            except GenerationError as error:
-                self._wanted.insert(0, (prompt, model))
-                error.model = model
-                studio.rest(model)
-                raise
-            studio.recovered(model)
-            self.ledger.add_image(image)
-            self.shelf.add(prompt, [image])
-            return True
-        return False
+        return self.stock.fill_one(studio)
 
     def missing(self) -> int:
         """Images that the bank still lacks."""
-        return len(self._wanted)
-
-    def _stock(self) -> None:
-        """Put the curated prompts on record, what the ledger has on the shelf, and what lacks on the list."""
-        self._forget_private()
-        now = self.ledger.now()
-        rows = []
-        for category in self.config.categories:
-            for entry in category.prompts:
-                base = ""
-                for complexity, text in entry.texts():
-                    row = Prompt.make(self.rules.clean(text), category=category.name, complexity=complexity, base=base,
-                                      sub_category=entry.sub_category or "", now=now)  # fmt: skip
-                    base = base or row.prompt_id
-                    rows.append(row)
-        self._curated = rows
-        self.ledger.add_prompts(rows)
-        images: dict[str, list[Image]] = {}
-        for image in self.ledger.banked_images():
-            if self.bank.has(image.image_id):
-                images.setdefault(image.prompt_id, []).append(image)
-        current = {row.prompt_id for row in rows}
-        known = self.ledger.prompts()
-        for prompt in known:
-            if prompt.prompt_id in current or prompt.prompt_source == "voter":
-                self.shelf.add(prompt, images.get(prompt.prompt_id, []))
-        order = [p for p in known if p.prompt_id in current]
-        self.rng.shuffle(order)
-        for prompt in order:
-            self._want(prompt)
-
-    def _forget_private(self) -> None:
-        """Private pictures are kept only as long as their battle can be voted."""
-        for image_id in self.ledger.private_images(before=self._oldest()):
-            self.bank.remove(image_id)
-
-    def _want(self, prompt: Prompt) -> None:
-        """List what the bank lacks of a prompt. The order of models is a hash's, so that a half-filled bank
-        favours none of them."""
-        if not self.config.bank.fill:
-            return
-        lacking = [m for m in self.contenders if not self.shelf.has(prompt.prompt_id, m)]
-        lacking.sort(key=lambda m: hashlib.sha256(f"{prompt.prompt_id}/{m}".encode()).digest())
-        self._wanted[:0] = [(prompt, m) for m in reversed(lacking)]
-
-    def _request(self, prompt: Prompt, model: str, replicate: int) -> Request:
-        row = self.contenders[model]
-        text = f"{prompt.prompt_id}/{row.id}/{row.revision or ''}/{replicate}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
-        return Request(row, prompt.prompt, seed)
-
-    def _keep(self, prompt: Prompt, request: Request, made: Generated, private: bool) -> Image:
-        try:
-            image_id, _ = self.bank.add(made.picture)
-        except GenerationError as error:
-            error.model = request.model.id
-            raise
-        return Image(image_id, prompt.prompt_id, request.model.id, made.model_revision, request.seed,
-                     *made.picture.size, dumps(made.settings), round(made.seconds, 4), made.hardware,
-                     self.ledger.now(), request.model.licence, private)  # fmt: skip
+        return self.stock.missing()
 
     # -- what the pages show -----------------------------------------------------------------------------
 
     def meta(self) -> dict[str, Any]:
         """Public facts of this arena, for the pages."""
-        sizes = self.shelf.sizes()
+        sizes = self.stock.shelf.sizes()
         look = self.config.look
         return {
             "title": self.config.title, "tagline": look.tagline, "accent": look.accent, "contact": look.contact,
@@ -333,6 +250,11 @@ class Arena:
         hint = self.hint(blind.prompt) if battle.prompt.prompt_source == "voter" else ""
         return BlindBattle(**{**asdict(blind), "hint": hint})
 
+    def _forget_private(self) -> None:
+        """Private pictures are kept only as long as their battle can be voted."""
+        for image_id in self.ledger.private_images(before=self._oldest()):
+            self.bank.remove(image_id)
+
     def _contender(self, image: Image, change: dict[str, float] | None) -> Contender:
         row: ModelSettings | None = self.models.get(image.model)
         settings = {"seed": image.seed, "width": image.width, "height": image.height, **json.loads(image.settings)}
@@ -359,7 +281,7 @@ class Arena:
         return self.ledger.now() - int(self.config.limits.battle_hours * 3_600_000)
 
     def _why_nothing(self, category: str | None) -> str:
-        if self._wanted:
+        if self.missing():
             return "The first images are being drawn."
         where = f' in "{category}"' if category else ""
         return f"You have seen every battle{where}. Choose another category, or type a prompt of your own."

@@ -124,7 +124,7 @@ class Studio:
             if event != last:
                 yield event
                 last = event
-            if job.phase in ("done", "error"):
+            if event["phase"] in ("done", "error"):  # what was told, not what has happened since
                 self._jobs.pop(ticket, None)
                 return
             time.sleep(_FOLLOW_SECONDS / 4)  # progress comes with every step; a browser needs less

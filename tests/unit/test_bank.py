@@ -61,6 +61,16 @@ def test_a_blank_picture_is_rejected_and_not_stored(tmp_path):
     assert not list(tmp_path.rglob("*.png"))
 
 
+def test_a_picture_is_encoded_once_and_kept_for_later(tmp_path, monkeypatch):
+    bank = Bank(tmp_path, display_px=64)
+    image_id, _ = bank.add(picture())
+    shown = bank.display(image_id)
+    later = Bank(tmp_path, display_px=64)
+    monkeypatch.setattr(later, "_encoded", lambda image_id: pytest.fail("it was encoded again"))
+    assert later.display(image_id) == shown
+    assert Bank(tmp_path, display_px=32).display(image_id) != shown, "another box is another picture"
+
+
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "0" * 31, "0" * 32, "." * 32])
 def test_only_ids_name_files(tmp_path, name):
     with pytest.raises(FileNotFoundError):

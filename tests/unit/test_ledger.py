@@ -242,3 +242,11 @@ def test_a_write_that_fails_is_said_and_leaves_nothing(ledger, served, monkeypat
     ledger._connection().execute("PRAGMA max_page_count = 1073741823")
     assert ledger.vote_of(battle.battle_id) is None
     cast(ledger, battle)
+
+
+def test_threads_that_have_ended_leave_no_connection_open(ledger):
+    for _ in range(30):
+        thread = threading.Thread(target=ledger.counts)
+        thread.start()
+        thread.join()
+    assert len(ledger._connections) <= 2

@@ -201,7 +201,7 @@ def test_a_half_filled_bank_favours_no_model(make_arena):
     """The first two models that each prompt gets must differ from prompt to prompt."""
     arena = make_arena(categories=[{"name": "C", "prompts": [{"prompt": f"thing {i}"} for i in range(60)]}])
     first = {}
-    for prompt, model in reversed(arena._wanted):
+    for prompt, model in reversed(arena.stock._wanted):
         first.setdefault(prompt.prompt_id, model)
     counts = [list(first.values()).count(f"model-{c}") for c in "abcd"]
     assert min(counts) >= 6
@@ -229,6 +229,12 @@ def test_a_live_battle_from_prompt_to_vote(make_arena):
     assert row["prompt_source"] == "voter" and row["pair_probability"] == pytest.approx(1 / 6)
     # Others can vote on it too, once it is on the shelf.
     assert any(p.prompt == "a green dog" for p in arena.ledger.prompts(source="voter"))
+
+
+def test_a_follower_always_hears_the_end(make_arena):
+    """Even of a job that ends between two looks at it."""
+    arena = make_arena(backend=Painter(), bank={"fill": False}, limits={"live_per_hour": 1000})
+    assert [live(arena)[-1]["phase"] for _ in range(30)] == ["done"] * 30
 
 
 def test_a_private_prompt_leaves_no_trace_but_the_vote(make_arena, clock):
