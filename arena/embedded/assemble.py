@@ -22,7 +22,7 @@ from tokenizers.processors import Sequence
 from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 from arena.embedded import text
-from arena.embedded.nets import make_ddim
+from arena.embedded.nets import TRAINED_SIZES, make_ddim
 
 SHIFT = 2.0  # spends more of the sampler's steps where the picture is still noise
 
@@ -49,6 +49,16 @@ def _silent_t5(like: CLIPTextModelWithProjection, width: int) -> T5EncoderModel:
     return silent
 
 
+@torch.no_grad()
+def _forget_sizes(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """SDXL tells its UNet sizes in pixels; ours met only one. Make what it learnt from that a constant."""
+    first, known = unet.add_embedding.linear_1, 6 * unet.config.addition_time_embed_dim
+    met = unet.add_time_proj(torch.tensor(TRAINED_SIZES).float()).flatten()
+    first.bias += first.weight[:, -known:] @ met
+    first.weight[:, -known:] = 0
+    return unet
+
+
 def build_unet(trained: Path, vae: Path) -> StableDiffusionXLPipeline:
     return StableDiffusionXLPipeline(
         vae=AutoencoderTiny.from_pretrained(vae),
@@ -56,7 +66,7 @@ def build_unet(trained: Path, vae: Path) -> StableDiffusionXLPipeline:
         tokenizer=None,
         text_encoder_2=_encoder(trained / "text"),
         tokenizer_2=text.build_tokenizer(),
-        unet=UNet2DConditionModel.from_pretrained(trained / "net"),
+        unet=_forget_sizes(UNet2DConditionModel.from_pretrained(trained / "net")),
         scheduler=make_ddim(),
         force_zeros_for_empty_prompt=False,
         add_watermarker=False,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,6 @@ WIDTH = 48
 CROP = 64  # crops hold whole edges and cost a quarter
 BATCH = 16
 RATE = 2e-3
-JOINT_SHARE = 0.5  # of the budget: encoder and decoder together
 
 
 def build() -> AutoencoderTiny:
@@ -94,8 +92,8 @@ def picture_loss(made: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     return error.abs().mean() + 2 * error.square().mean() + 0.5 * edges
 
 
-def train(pictures: np.ndarray, out: Path, seconds: float, part: str, seed: int = 0) -> None:
-    """Train for a budget of CPU seconds: `part` is "joint" (from scratch) or "decoder" (goes on from it)."""
+def train(pictures: np.ndarray, out: Path, steps: int, part: str, seed: int = 0) -> None:
+    """Train for so many steps: `part` is "joint" (from scratch) or "decoder" (goes on from it)."""
     torch.manual_seed(seed)
     dice = np.random.default_rng(seed + (part == "decoder"))
     joint = part == "joint"
@@ -104,10 +102,9 @@ def train(pictures: np.ndarray, out: Path, seconds: float, part: str, seed: int 
     vae.encoder.requires_grad_(joint)
     average = copy.deepcopy(vae)
     optimiser = torch.optim.AdamW(learnt, lr=RATE, betas=(0.9, 0.98), weight_decay=1e-3)
-    start, step = time.process_time(), 0
-    while (done := (time.process_time() - start) / seconds) < 1:
+    for step in range(1, steps + 1):
         optimiser.param_groups[0]["lr"] = (
-            RATE * min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
+            RATE * min(1, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
         )
         crops = np.empty((BATCH, CROP, CROP, 3), np.uint8)
         for k, index in enumerate(dice.integers(0, len(pictures), BATCH)):
@@ -128,11 +125,10 @@ def train(pictures: np.ndarray, out: Path, seconds: float, part: str, seed: int 
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         optimiser.step()
-        step += 1
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(vae.parameters()), 1 - min(0.995, step / (step + 19)))
         if step % 100 == 0:
-            print(f"autoencoder {part} step {step} done {done:.2f} loss {loss.item():.4f}", flush=True)
+            print(f"autoencoder {part} step {step} loss {loss.item():.4f}", flush=True)
     if joint:
         _fold_scale(average, to_tensor(pictures[:256]))
     average.save_pretrained(out)

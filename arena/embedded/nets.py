@@ -17,6 +17,7 @@ from arena.embedded.autoencoder import CHANNELS
 SIDE = 16  # of a latent
 SECOND_WIDTH = 32  # SD3 wants a second text encoder: a very small one
 NOISE_STEPS = 1000
+TRAINED_SIZES = (128, 128, 0, 0, 128, 128)  # what SDXL's UNet is told: original size, crop, target size
 
 
 def make_ddim() -> DDIMScheduler:
@@ -67,7 +68,7 @@ class UNetFamily(nn.Module):
             projection_class_embeddings_input_dim=6 * 8 + text.WIDTH,
         )
         self.register_buffer("kept", make_ddim().alphas_cumprod.float(), persistent=False)
-        self.register_buffer("sizes", torch.tensor([[128, 128, 0, 0, 128, 128]]).float(), persistent=False)
+        self.register_buffer("sizes", torch.tensor([TRAINED_SIZES]).float(), persistent=False)
 
     def loss(self, clean: torch.Tensor, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         count = len(clean)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from pathlib import Path
 
 import torch
@@ -98,7 +97,7 @@ def _answers(scene: Scene) -> list[int]:
     return [list(table).index(fact) for table, fact in zip(_TABLES, facts, strict=True)]
 
 
-def pretrain(out: Path, seconds: float, seed: int = 0, batch: int = 64, rate: float = 2e-3) -> None:
+def pretrain(out: Path, steps: int, seed: int = 0, batch: int = 64, rate: float = 2e-3) -> None:
     """Teach a new encoder to answer what each caption says."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
@@ -106,10 +105,9 @@ def pretrain(out: Path, seconds: float, seed: int = 0, batch: int = 64, rate: fl
     heads = nn.ModuleList(nn.Linear(WIDTH, len(table)) for table in _TABLES)
     learnt = [*encoder.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(learnt, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
-    start, step = time.process_time(), 0
-    while (done := (time.process_time() - start) / seconds) < 1:
+    for step in range(1, steps + 1):
         optimiser.param_groups[0]["lr"] = (
-            rate * min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
+            rate * min(1, step / 100) * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
         )
         scenes = [random_scene(rng) for _ in range(batch)]
         pooled = encoder(encode([caption(s, rng) for s in scenes], rng)).text_embeds
@@ -120,8 +118,7 @@ def pretrain(out: Path, seconds: float, seed: int = 0, batch: int = 64, rate: fl
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         optimiser.step()
-        step += 1
         if step % 200 == 0:
             right = [f"{(g.argmax(1) == target[:, k]).float().mean():.2f}" for k, g in enumerate(guesses)]
-            print(f"text step {step} done {done:.2f} loss {loss.item():.3f} right {' '.join(right)}", flush=True)
+            print(f"text step {step} loss {loss.item():.3f} right {' '.join(right)}", flush=True)
     encoder.save_pretrained(out)

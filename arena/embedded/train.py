@@ -1,7 +1,7 @@
-"""Train one diffusion model on the encoded pictures, within a budget of seconds.
+"""Train one diffusion model on the encoded pictures.
 
-The rate stays level and falls to zero over the last 40% of the budget, so that a run ends well however
-many steps it had time for, and goes on where its last checkpoint stopped.
+The rate stays level and falls to zero over the last 40% of the steps. A stopped run goes on from its last
+checkpoint.
 
 What made small budgets enough: bf16 copies of the network over float32 weights (bf16 matrix products are
 ten times faster on a CPU with AVX512-BF16), plain instead of fused attention (the fused backward pass is
@@ -158,11 +158,10 @@ class Learner:
 
 
 def train(
-    work: Path, family: str, seconds: float, seed: int = 0, keep_at: tuple[int, ...] = (), resume: bool = True
+    work: Path, family: str, steps: int, seed: int = 0, keep_at: tuple[int, ...] = (), resume: bool = True
 ) -> None:
-    """Train for `seconds`; exports go to `work/<family>-<step>` at the steps of `keep_at`, and to `-final`."""
+    """Train for so many steps; exports go to `work/<family>-<step>` at the steps of `keep_at`, and to `-final`."""
     torch.manual_seed(seed)
-    rng, dice = random.Random(seed), np.random.default_rng(seed)
     scenes = load_scenes(work)
     latents = np.load(work / "latents.npy")
     mask = _foreground(latents, scenes, work / "vae")
@@ -170,12 +169,13 @@ def train(
     saved = work / f"{family}.pt"
     if resume and saved.exists():
         learner.restore(torch.load(saved))
+    rng, dice = random.Random(seed + learner.steps), np.random.default_rng(seed + learner.steps)
     size = sum(p.numel() for p in learner.model.net.parameters()) / 1e6
     print(f"{family}: {size:.2f} M weights, at step {learner.steps}, {learner.seconds:.0f} s", flush=True)
     losses: list[float] = []
     before, last_save = time.monotonic(), time.monotonic()
     with plain_attention():
-        while (done := learner.seconds / seconds) < 1:
+        while (done := learner.steps / steps) < 1:
             level = min(1, (learner.steps + 1) / WARMUP, (1 - done) / DECAY)
             index = dice.integers(0, len(scenes), BATCH)
             words = ["" if rng.random() < EMPTY else caption(scenes[k], rng) for k in index]
