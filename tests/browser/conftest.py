@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,20 +55,22 @@ def write_config(path: Path, **changes: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """Starts servers: launch(filled=True, seconds=0.0, **changes of arena.yaml); `seconds` is what an image takes."""
+    """Starts servers: launch(drawing=True, seconds=0.0, **changes of arena.yaml). An image takes `seconds`;
+    without `drawing` there are none until the test calls `start`."""
     running: list[Served] = []
 
-    def begin(*, filled: bool = True, seconds: float = 0.0, **changes: Any) -> Served:
+    def begin(*, drawing: bool = True, seconds: float = 0.0, **changes: Any) -> Served:
         from leaderboard.ui import leaderboard_page
 
         folder = tmp_path_factory.mktemp("arena")
         standings = Standings()
         arena = build_arena(write_config(folder / "arena.yaml", **changes), folder / "data", ticker=standings.ticker)
-        while filled and arena.fill_one(arena.studio):
+        while drawing and arena.fill_one(arena.studio):
             pass
         arena.studio.backends["fake"] = FakeBackend(seconds=seconds)
         standings.follow(arena.ledger, arena.config)
-        start(arena)
+        if drawing:
+            start(arena)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         served = serve(arena, leaderboard_page=lambda: leaderboard_page(standings.board), leaderboard_css=CSS,
@@ -148,6 +151,21 @@ def votes(served: Served) -> Callable[[], list[dict[str, Any]]]:
     ledger = served.arena.ledger
     before = len(ledger.votes_after(0))
     return lambda: [row for _, row in ledger.votes_after(0)][before:]
+
+
+@pytest.fixture
+def brush(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """While this event is not set, the models draw nothing."""
+    backend, moving = served.arena.studio.backends["fake"], threading.Event()
+    draw = backend.generate
+
+    def generate(*args: Any, **kwargs: Any) -> Any:
+        moving.wait(120)
+        return draw(*args, **kwargs)
+
+    monkeypatch.setattr(backend, "generate", generate)
+    yield moving
+    moving.set()
 
 
 @pytest.fixture

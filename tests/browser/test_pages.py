@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from arena.build import start
+
 
 def test_a_phone_shows_both_pictures_and_the_choices(visit, votes):
     visitor = visit(390, 844, is_mobile=True, has_touch=True, device_scale_factor=2, color_scheme="dark")
@@ -102,9 +104,11 @@ def test_about_says_what_happens_to_a_vote(visit, names):
 
 
 def test_an_arena_that_just_started_says_so(visit, launch):
-    fresh = launch(filled=False, seconds=1.0)
+    fresh = launch(drawing=False)
     visitor = visit(url=fresh.url, at="/about")
     visitor.expected = "503"
     visitor.page.goto(fresh.url)
     visitor.page.wait_for_function("/first images/.test(document.querySelector('.ia-prompt-text')?.textContent)")
+    assert visitor.page.locator(".ia-choice").first.is_disabled()
+    start(fresh.arena)
     visitor.phase("open")

@@ -110,7 +110,8 @@ async function next({ focus = true } = {}) {
 /** Show the next battle as soon as there is one, and say meanwhile why there is none. */
 async function fetchNext(turn) {
   const old = state.battle;
-  const voted = state.phase !== 'loading';
+  const before = state.phase;
+  const voted = before !== 'loading';
   for (let tries = 0; turn === state.turn; tries++) {
     try {
       prefetch();
@@ -135,8 +136,8 @@ async function fetchNext(turn) {
         await wait(1000 * Math.min(20, Math.max(1, error.retryAfter || 1)));
         note(null);
       } else {
-        if (voted) setPhase('revealed');
-        note(error.message, { bad: true, action: 'Try again', run: () => { state.phase = 'loading'; next(); } });
+        setPhase(before);
+        note(error.message, { bad: true, action: 'Try again', run: next });
         return;
       }
     }

@@ -5,6 +5,7 @@ const live = {
   nonce: 0, // events of an older request are dropped
   ticket: null,
   prompt: '',
+  dropped: 0, // the nonce of a request to cancel as soon as it has a ticket
   votedMeanwhile: false,
   given: null, // what was asked, for trying again
   silence: 0, // timer: nothing was heard of the request
@@ -115,11 +116,15 @@ function send(request) {
 function heard() {
   clearTimeout(live.silence);
   if (!['asking', 'queued', 'drawing'].includes(live.phase)) return;
-  live.silence = setTimeout(() => ended('The arena can’t be reached just now. Your prompt is still in the box.', true), live.phase === 'asking' ? 15000 : 90000);
+  live.silence = setTimeout(() => ended('The arena can’t be reached just now. Your prompt is still in the box.', true), live.phase === 'asking' ? 30000 : 90000);
 }
 
 function onLive() {
   const event = props.value && props.value.live;
+  if (event && event.nonce === live.dropped && event.ticket) { // cancelled before its ticket was known
+    live.dropped = 0;
+    drop(event.ticket);
+  }
   if (!event || event.nonce !== live.nonce || live.phase === 'idle' || live.phase === 'ready') return;
   if (event.phase === 'done') return arrived(event.battle);
   if (event.phase === 'error') return failed(event);
@@ -174,7 +179,11 @@ function takeStage() {
 }
 
 function failed(event) {
-  if (event.code === 'cancelled' || (event.code === 'unknown_ticket' && live.given.ticket)) ended(null, false);
+  if (event.code === 'cancelled') ended(null, false);
+  else if (event.code === 'unknown_ticket' && live.given.ticket) { // it ended while the page was away
+    ended(null, false);
+    note('If your images were drawn meanwhile, they come up with your next battles.');
+  }
   else ended(event.message, !['bad_prompt', 'unknown_category', 'no_visitor'].includes(event.code));
 }
 
@@ -188,12 +197,17 @@ function ended(message, again) {
   if (message) composerError(message, again && given && given.prompt ? 'Try again' : null, () => send(given));
 }
 
-async function cancel() {
-  const ticket = live.ticket;
-  live.nonce = 0; // whatever still comes of it is dropped
+function cancel() {
+  const { ticket, nonce } = live;
+  live.nonce = 0; // whatever still comes of it is ignored
   ended(null, false);
   say('Cancelled.');
-  if (ticket) call('cancel', { ticket }).catch(() => { /* it ends by itself, and its battle waits among the open ones */ });
+  if (ticket) drop(ticket);
+  else live.dropped = nonce;
+}
+
+function drop(ticket) {
+  call('cancel', { ticket }).catch(() => { /* then it is drawn, and its battle waits among the open ones */ });
 }
 
 /** Bring the strip, the box and the Next button in line with what is going on. */

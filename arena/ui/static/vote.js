@@ -26,13 +26,13 @@ async function vote(winner) {
 /** The vote did not count: say why, keep what can be kept. */
 function refused(error, winner) {
   if (error.code === 'already_voted') { // an earlier try had arrived, only its answer was lost
+    state.lastVote = state.battle.battle_id;
+    ui.header.votes(1);
     setPhase('withdrawn');
     ui.said.textContent = 'This battle has your vote already.';
-    note(null);
   } else if (['unknown_battle', 'battle_expired'].includes(error.code)) {
     setPhase('loading');
-    next();
-    note('That battle was not open any more; here is another.');
+    next().then(() => note('That battle was not open any more; this is another.'));
   } else {
     setPhase('open');
     unmark();
