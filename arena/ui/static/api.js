@@ -33,7 +33,7 @@ async function call(path, body) {
   } catch {
     throw new Trouble('offline', OFFLINE);
   }
-  if (answer.ok && found) return found;
+  if (answer.ok && found && !found.error) return found;
   const error = (found && found.error) || {};
   if (!error.message && answer.status >= 500) throw new Trouble('offline', 'The arena is not answering just now.');
   throw new Trouble(error.code || 'internal', error.message || 'Something went wrong here; nothing was counted.', error.retry_after);

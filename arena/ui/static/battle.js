@@ -103,7 +103,7 @@ async function next({ focus = true } = {}) {
   }
   if (turn !== state.turn || state.phase !== 'open') return;
   if (focus && ui.stage.contains(document.activeElement)) ui.prompt.focus({ preventScroll: true });
-  if (matchMedia('(max-width: 719px)').matches) scrollTo({ top: 0, behavior: calm() ? 'auto' : 'smooth' });
+  if (matchMedia('(max-width: 719px)').matches) toTop();
   say(`New battle. ${state.battle.prompt}`);
 }
 

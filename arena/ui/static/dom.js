@@ -56,5 +56,6 @@ const memory = {
 };
 
 const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+const toTop = () => scrollTo({ top: 0, behavior: calm() ? 'auto' : 'smooth' });
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 const count = (n, one, many = one + 's') => `${n} ${n === 1 ? one : many}`;

@@ -107,6 +107,7 @@ function send(request) {
   if (composer.box.contains(document.activeElement)) document.activeElement.blur();
   props.value = { request: { ...request, nonce: live.nonce } };
   trigger('submit');
+  if (!request.ticket && !wide.matches) toTop(); // from the box under the pictures back to what can be voted on
   if (!request.ticket) say('Your images are being drawn. You can go on voting meanwhile.');
   heard();
   showLive();
@@ -174,7 +175,7 @@ function takeStage() {
   state.live = null;
   if (state.phase === 'open') state.coming = state.coming || { category: state.category, promise: Promise.resolve(state.battle) };
   show(battle);
-  scrollTo({ top: 0, behavior: calm() ? 'auto' : 'smooth' });
+  toTop();
   say(`Your images are here. ${battle.prompt}`);
 }
 

@@ -104,7 +104,7 @@ function tick(node, { before, after }) {
 }
 
 const SETTING_NAMES = {
-  num_inference_steps: 'Steps', guidance_scale: 'Guidance', true_cfg_scale: 'Guidance', max_sequence_length: 'Prompt tokens',
+  num_inference_steps: 'Steps', guidance_scale: 'Guidance', true_cfg_scale: 'Guidance', max_sequence_length: 'Sequence length',
   seed: 'Seed', scheduler: 'Scheduler', pipeline: 'Pipeline', dtype: 'Number type',
 };
 
@@ -130,9 +130,7 @@ function showCrowd({ winner, crowd }) {
   const total = Object.values(of).reduce((sum, n) => sum + n, 0);
   const alike = of[winner] - 1;
   const others = total - 1;
-  ui.said.textContent = others < 1 ? 'You are the first to judge this pair.'
-    : alike === others ? (others === 1 ? 'One other has voted, and agrees with you.' : `All ${others} others agree with you.`)
-      : `${alike} of ${count(others, 'other')} ${alike === 1 ? 'agrees' : 'agree'} with you.`;
+  ui.said.textContent = agreement(alike, others);
   ui.counts.replaceChildren(...CHOICES.map((choice) => el('span', { class: choice.winner === winner ? 'mine' : null },
     { model_a: 'A', model_b: 'B', both_good: 'good', both_bad: 'bad' }[choice.winner] + ' ', el('b', {}, String(of[choice.winner])))));
   ui.bar.replaceChildren(...CHOICES.filter((choice) => of[choice.winner]).map((choice) => {
@@ -140,6 +138,14 @@ function showCrowd({ winner, crowd }) {
     part.style.flexGrow = of[choice.winner];
     return part;
   }));
+}
+
+function agreement(alike, others) {
+  if (others < 1) return 'You are the first to judge this pair.';
+  if (others === 1) return alike ? 'One other has voted, and agrees with you.' : 'One other has voted, and sees it differently.';
+  if (alike === others) return `All ${others} others agree with you.`;
+  if (!alike) return `None of ${others} others agrees with you.`;
+  return `${alike} of ${others} others ${alike === 1 ? 'agrees' : 'agree'} with you.`;
 }
 
 /** The reveal in words, for the live region. */
