@@ -32,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captions", type=int, default=240, help="held-out captions, half with one thing")
     parser.add_argument("--models", nargs="*", help="ids; all demonstration models of arena.yaml by default")
+    parser.add_argument("--config", type=Path, default=ROOT / "arena.yaml", help="where the rows are read from")
     parser.add_argument("--sheet", type=Path, help="a folder for one contact sheet a model")
     options = parser.parse_args()
 
@@ -65,7 +66,7 @@ def main() -> None:
     add("true pictures", true, [], None)
     add("wrong captions", [*true[1:half], true[0], *true[half + 1 :], true[half]], [], None)
     backend = make_backend("diffusers", config_dir=ROOT)
-    for model in load_config(ROOT / "arena.yaml").models:
+    for model in load_config(options.config).models:
         if not model.demo or model.backend != "diffusers" or (options.models and model.id not in options.models):
             continue
         requests = [Request(model, caption(scene), seed) for seed, scene in enumerate(scenes)]

@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = 40_000  # a sixth of a run's samples: captions and noise are new each time, and nothing was overfitted
 AUTOENCODER_STEPS, DECODER_STEPS, TEXT_STEPS = 1100, 1350, 1550  # until the losses were nearly level
-STEPS = {"flow": 4300, "unet": 5000}  # of 64 samples; shapes are right after about 1,500, then edges get crisper
-DREAMS, LARGE_STEPS = 1000, 2500
+STEPS = {"flow": 4300, "unet": 4850}  # of 64 samples; shapes are right after about 1,500, then edges get crisper
+DREAMS, LARGE_STEPS = 1000, 4300
 # Which moment of which run becomes which model: an earlier one is an honest weaker contender.
 MODELS: dict[str, tuple[str, str]] = {
     "tiny-unet": ("unet", "final"),

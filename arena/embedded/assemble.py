@@ -18,7 +18,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from tokenizers.processors import Sequence
+from tokenizers import Regex, normalizers, processors
 from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 from arena.embedded import text
@@ -75,8 +75,9 @@ def build_unet(trained: Path, vae: Path) -> StableDiffusionXLPipeline:
 
 def build_flow(trained: Path, vae: Path) -> StableDiffusion3Pipeline:
     first, second = _encoder(trained / "text"), _encoder(trained / "second")
-    bare = text.build_tokenizer()
-    bare.backend_tokenizer.post_processor = Sequence([])
+    deaf = text.build_tokenizer()  # reads nothing, so there is nothing to truncate and to warn of
+    deaf.backend_tokenizer.normalizer = normalizers.Replace(Regex(r"[\s\S]+"), "")
+    deaf.backend_tokenizer.post_processor = processors.Sequence([])
     return StableDiffusion3Pipeline(
         transformer=SD3Transformer2DModel.from_pretrained(trained / "net"),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
@@ -86,7 +87,7 @@ def build_flow(trained: Path, vae: Path) -> StableDiffusion3Pipeline:
         text_encoder_2=second,
         tokenizer_2=text.build_tokenizer(),
         text_encoder_3=_silent_t5(first, first.config.projection_dim + second.config.projection_dim),
-        tokenizer_3=bare,
+        tokenizer_3=deaf,
     )
 
 

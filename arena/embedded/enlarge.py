@@ -95,7 +95,7 @@ def train(
         with torch.autocast("cpu", dtype=torch.bfloat16):
             made = vae.decode(torch.from_numpy(given)).sample
             seen = vae.encode(true).latents
-        loss = picture_loss(made.float(), true) + 0.1 * (seen.float() - torch.from_numpy(wanted)).square().mean()
+        loss = picture_loss(made.float(), true) + 0.3 * (seen.float() - torch.from_numpy(wanted)).square().mean()
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
