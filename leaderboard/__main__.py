@@ -22,8 +22,9 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments=None):
     """Run the command line; its exit status."""
     parser = _Parser(prog="python -m leaderboard", description="Standings from votes.")
-    parser.add_argument("source", metavar="SOURCE",
-                        help="a .parquet, .csv, .jsonl or .sqlite file, a folder, or user/name on the Hub")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a .parquet, .csv, .jsonl or .sqlite file, a folder, or user/name on the Hub"
+    )
     parser.add_argument("--format", choices=tuple(FORMATS), default="table")
     parser.add_argument("--method", choices=tuple(METHODS), default=DEFAULT_METHOD)
     parser.add_argument("--by", choices=GROUPINGS, default="category", help="what the votes are grouped by")
@@ -59,10 +60,13 @@ def write_csv(board, out):
 def write_table(board, out):
     """Text for a person: the source, the standings, each group, the notes."""
     source = board.source
-    print(f"{plural(source.counted, 'vote counts', 'votes count')} of {source.votes:,}; "
-          f"{plural(source.models, 'model', 'models')}, {plural(source.voters, 'voter', 'voters')}; {board.method}"
-          + (f"; last vote {source.last}" if source.last else "")
-          + (f"; revision {source.revision}" if source.revision else ""), file=out)
+    print(
+        f"{plural(source.counted, 'vote counts', 'votes count')} of {source.votes:,}; "
+        f"{plural(source.models, 'model', 'models')}, {plural(source.voters, 'voter', 'voters')}; {board.method}"
+        + (f"; last vote {source.last}" if source.last else "")
+        + (f"; revision {source.revision}" if source.revision else ""),
+        file=out,
+    )
     _rows(board.standings, out)
     for name, group in board.groups.items():
         print(f"\n{name}: {plural(group.votes, 'vote', 'votes')}, {group.verdict}", file=out)
@@ -74,15 +78,32 @@ def _rows(standings, out):
     if not standings:
         return
     head = ("rank", "range", "model", "rating", "95% interval", "elo", "votes", "win rate", "acceptable", "")
-    cells = [(str(row.rank) if row.rating is not None else "-", f"{row.rank_lower}-{row.rank_upper}", row.model,
-              _points(row.rating), f"{_points(row.rating_lower)} to {_points(row.rating_upper)}", f"{row.elo:.0f}",
-              f"{row.votes:,}", f"{row.win_rate:.1%}", f"{row.acceptability:.1%}",
-              "preliminary" if row.preliminary else "") for row in standings]
+    cells = [
+        (
+            str(row.rank) if row.rating is not None else "-",
+            f"{row.rank_lower}-{row.rank_upper}",
+            row.model,
+            _points(row.rating),
+            f"{_points(row.rating_lower)} to {_points(row.rating_upper)}",
+            f"{row.elo:.0f}",
+            f"{row.votes:,}",
+            f"{row.win_rate:.1%}",
+            f"{row.acceptability:.1%}",
+            "preliminary" if row.preliminary else "",
+        )
+        for row in standings
+    ]
     widths = [max(len(line[at]) for line in (head, *cells)) for at in range(len(head))]
     for line in (head, *cells):
-        print("  ".join(cell.ljust(width) if at == 2 else cell.rjust(width)
-                        for at, (cell, width) in enumerate(zip(line[:-1], widths, strict=False))),
-              line[-1], sep="  ", file=out)
+        print(
+            "  ".join(
+                cell.ljust(width) if at == 2 else cell.rjust(width)
+                for at, (cell, width) in enumerate(zip(line[:-1], widths, strict=False))
+            ),
+            line[-1],
+            sep="  ",
+            file=out,
+        )
 
 
 def _points(value):

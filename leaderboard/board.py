@@ -74,12 +74,23 @@ class Leaderboard:
 
     def to_json(self):
         """The published contract as plain dicts and lists: models by id, floats rounded to 6 decimals, no NaN."""
-        return _plain({
-            "source": asdict(self.source), "method": self.method,
-            "standings": [asdict(row) for row in self.standings],
-            "categories": {name: {"votes": group.votes, "standings": [asdict(row) for row in group.standings],
-                                  "verdict": group.verdict} for name, group in self.groups.items()},
-            "pairs": [asdict(pair) for pair in self.pairs], "notes": list(self.notes)})
+        return _plain(
+            {
+                "source": asdict(self.source),
+                "method": self.method,
+                "standings": [asdict(row) for row in self.standings],
+                "categories": {
+                    name: {
+                        "votes": group.votes,
+                        "standings": [asdict(row) for row in group.standings],
+                        "verdict": group.verdict,
+                    }
+                    for name, group in self.groups.items()
+                },
+                "pairs": [asdict(pair) for pair in self.pairs],
+                "notes": list(self.notes),
+            }
+        )
 
     def to_csv(self):
         """The standings alone as CSV text: a row a model, the contract's columns, an empty cell for null."""
@@ -117,18 +128,37 @@ def build(votes, method=DEFAULT_METHOD, seed=0, by="category", models=None):
                 rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
                 tables[name] = table(part, Pairs.of(counts.counts[at]), method, rng)
     verdict = verdicts(tables)
-    groups = {name: Group(int(counts.counts[at].sum()), tables[name].rows, verdict[name])
-              for at, name in enumerate(names) if name in tables}
+    groups = {
+        name: Group(int(counts.counts[at].sum()), tables[name].rows, verdict[name])
+        for at, name in enumerate(names)
+        if name in tables
+    }
     source = _source(votes)
-    return Leaderboard(source, method, whole.rows, groups, _pairs(whole.rows, overall, votes.models),
-                       notes_of(votes, counts.total(), whole, method, by, groups), by, dict(models or {}))
+    return Leaderboard(
+        source,
+        method,
+        whole.rows,
+        groups,
+        _pairs(whole.rows, overall, votes.models),
+        notes_of(votes, counts.total(), whole, method, by, groups),
+        by,
+        dict(models or {}),
+    )
 
 
 def _source(votes):
     timed = votes.created_at[votes.created_at != NO_TIME]
     voters = np.unique(votes.voter.codes[votes.voter.codes >= 0])
-    return Source(votes.total, len(votes), dict(votes.left_out), len(votes.models), len(voters),
-                  iso(timed.min()) if len(timed) else None, iso(timed.max()) if len(timed) else None, votes.revision)
+    return Source(
+        votes.total,
+        len(votes),
+        dict(votes.left_out),
+        len(votes.models),
+        len(voters),
+        iso(timed.min()) if len(timed) else None,
+        iso(timed.max()) if len(timed) else None,
+        votes.revision,
+    )
 
 
 def _pairs(rows, pairs, models):
@@ -136,9 +166,16 @@ def _pairs(rows, pairs, models):
     found, battles, score = [], pairs.battles, pairs.score
     place = {model: at for at, model in enumerate(models)}
     for first, upper_row in enumerate(rows):
-        for lower_row in rows[first + 1:]:
+        for lower_row in rows[first + 1 :]:
             a, b = place[upper_row.model], place[lower_row.model]
             if met := int(battles[a, b]):
-                found.append(Pair(upper_row.model, lower_row.model, met, float(score[a, b] / met),
-                                  *wilson(float(score[a, b]), met)))
+                found.append(
+                    Pair(
+                        upper_row.model,
+                        lower_row.model,
+                        met,
+                        float(score[a, b] / met),
+                        *wilson(float(score[a, b]), met),
+                    )
+                )
     return tuple(found)

@@ -85,11 +85,11 @@ def _numbers(array, dtype, empty):
 
     if not len(array):
         return np.empty(0, dtype)
-    values = np.frombuffer(array.buffers()[1], dtype)[array.offset:array.offset + len(array)]
+    values = np.frombuffer(array.buffers()[1], dtype)[array.offset : array.offset + len(array)]
     if not array.null_count:
         return values
     null = array.is_null().cast(pa.uint8())
-    mask = np.frombuffer(null.buffers()[1], np.uint8)[null.offset:null.offset + len(null)].astype(bool)
+    mask = np.frombuffer(null.buffers()[1], np.uint8)[null.offset : null.offset + len(null)].astype(bool)
     return np.where(mask, empty, values).astype(dtype)
 
 
@@ -104,8 +104,10 @@ def milliseconds(column, name="created_at"):
     for moment in moments[(np.abs(moments) > LAST_MOMENT) & (moments != NO_TIME)].tolist():
         bad[str(moment)] += 1
     if bad:
-        raise errors.BadTime(f"column {name}: {plural(bad.total(), 'row holds', 'rows hold')} a value that names no "
-                             f"moment: {some(bad)}; known are ISO 8601 text and milliseconds since 1970")
+        raise errors.BadTime(
+            f"column {name}: {plural(bad.total(), 'row holds', 'rows hold')} a value that names no "
+            f"moment: {some(bad)}; known are ISO 8601 text and milliseconds since 1970"
+        )
     return moments
 
 

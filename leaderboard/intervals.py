@@ -47,7 +47,7 @@ def _scores(votes):
 
 def _meat_of_table(pairs, expected):
     """Sum over votes of the squared score, [R, R]: exact where votes are independent."""
-    square = (pairs.wins * (1 - expected) ** 2 + pairs.wins.T * expected**2 + pairs.draws * (0.5 - expected) ** 2)
+    square = pairs.wins * (1 - expected) ** 2 + pairs.wins.T * expected**2 + pairs.draws * (0.5 - expected) ** 2
     return np.diag(square.sum(axis=1)) - square
 
 
@@ -60,8 +60,10 @@ def _meat_of_clusters(cluster, side_a, side_b, residual, models, block=4096):
     for start, first, last in zip(range(0, count, block), edges[:-1], edges[1:], strict=False):
         at = (cluster[first:last] - start) * models
         size = min(block, count - start) * models
-        total = (np.bincount(at + side_a[first:last], residual[first:last], size)
-                 - np.bincount(at + side_b[first:last], residual[first:last], size)).reshape(-1, models)
+        total = (
+            np.bincount(at + side_a[first:last], residual[first:last], size)
+            - np.bincount(at + side_b[first:last], residual[first:last], size)
+        ).reshape(-1, models)
         meat += total.T @ total
     return meat * count / (count - 1)
 
@@ -143,7 +145,7 @@ def simultaneous_ranks(rating, draws):
     deviation = np.maximum(np.sqrt(np.maximum(variance[:, None] + variance - 2 * covariance, 0.0)), 1e-9)
     largest = np.zeros(len(draws))
     for model in range(count - 1):
-        against = np.abs(error[model + 1:] - error[model]) / deviation[model, model + 1:, None]
+        against = np.abs(error[model + 1 :] - error[model]) / deviation[model, model + 1 :, None]
         np.maximum(largest, against.max(axis=0), out=largest)
     critical = np.sort(largest)[math.ceil(0.95 * len(largest)) - 1]
     apart = rating[:, None] - rating > critical * deviation  # [i, j]: i is surely better than j

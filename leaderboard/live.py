@@ -16,8 +16,9 @@ class LiveBoard:
     change, by the same way as any other source, so that page and command line can't differ.
     """
 
-    def __init__(self, votes=(), exclusions=(), *, source="ledger", by="category", method=DEFAULT_METHOD, seed=0,
-                 models=None):
+    def __init__(
+        self, votes=(), exclusions=(), *, source="ledger", by="category", method=DEFAULT_METHOD, seed=0, models=None
+    ):
         """`votes` and `exclusions` are mappings with the columns of those tables; the rest as for board.build."""
         self._source = source
         self._options = {"by": by, "method": method, "seed": seed, "models": models}
@@ -49,8 +50,10 @@ class LiveBoard:
         columns = columns_of(rows, REQUIRED + OPTIONAL)
         if "created_at" in columns:
             times = milliseconds(columns["created_at"]).tolist()
-            columns["created_at"] = [moment if cell not in (None, "") else None
-                                     for cell, moment in zip(columns["created_at"], times, strict=True)]
+            columns["created_at"] = [
+                moment if cell not in (None, "") else None
+                for cell, moment in zip(columns["created_at"], times, strict=True)
+            ]
         votes = zip(columns["model_a"], columns["model_b"], columns["winner"], strict=True)
         fresh = dict(zip(columns.get("vote_id", ()), votes, strict=False))
         with self._lock:
@@ -79,8 +82,11 @@ class LiveBoard:
                 version = self._version
                 if version == self._built:
                     return self._board
-                raw = Raw(self._source, {name: list(cells) for name, cells in self._votes.items()},
-                          {name: list(cells) for name, cells in self._exclusions.items()})
+                raw = Raw(
+                    self._source,
+                    {name: list(cells) for name, cells in self._votes.items()},
+                    {name: list(cells) for name, cells in self._exclusions.items()},
+                )
             board = build(check(raw), **self._options)
             self._board, self._built = board, version
             return board

@@ -14,34 +14,52 @@ def notes_of(votes, counts, whole, method, by, groups):
     """The notes of a board: `counts` int64 [K, K, 4] by side, `whole` its standings.Table. A tuple of str."""
     if not len(votes):
         return ("No vote counts yet.", *_left_out(votes))
-    return tuple(_left_out(votes) + _reading(method) + _preliminary(whole) + _unrated(whole)
-                 + _sides(counts) + _prompts(votes, whole, method) + _groups(by, groups))
+    return tuple(
+        _left_out(votes)
+        + _reading(method)
+        + _preliminary(whole)
+        + _unrated(whole)
+        + _sides(counts)
+        + _prompts(votes, whole, method)
+        + _groups(by, groups)
+    )
 
 
 def _left_out(votes):
     found = []
     if votes.left_out:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in votes.left_out.items())
-        found.append(f"Left out: {plural(sum(votes.left_out.values()), 'vote', 'votes')} of {votes.total:,} "
-                     f"({reasons}).")
+        found.append(
+            f"Left out: {plural(sum(votes.left_out.values()), 'vote', 'votes')} of {votes.total:,} ({reasons})."
+        )
     if votes.idle_exclusions:
-        found.append(f"{plural(votes.idle_exclusions, 'exclusion names', 'exclusions name')} "
-                     "a vote that this source does not hold.")
+        found.append(
+            f"{plural(votes.idle_exclusions, 'exclusion names', 'exclusions name')} "
+            "a vote that this source does not hold."
+        )
     return found
 
 
 def _reading(method):
-    found = ["A draw, both good or both bad, counts as half a win for each model. Ratings are on the Elo scale "
-             "(400 points are odds of 10 to 1); the vote-weighted mean of the established models is 1000."]
+    found = [
+        "A draw, both good or both bad, counts as half a win for each model. Ratings are on the Elo scale "
+        "(400 points are odds of 10 to 1); the vote-weighted mean of the established models is 1000."
+    ]
     if method == "elo":
-        found.append("Elo ratings depend on the order of the votes; their intervals come from replays with "
-                     "re-weighted votes. In the column elo every model starts at 1000; the rating is the same "
-                     "number moved to the common mean.")
+        found.append(
+            "Elo ratings depend on the order of the votes; their intervals come from replays with "
+            "re-weighted votes. In the column elo every model starts at 1000; the rating is the same "
+            "number moved to the common mean."
+        )
     else:
-        found.append("The column elo is a ticker: one update a vote, K = 4, from 1000. It depends on the order of "
-                     "the votes; rank by the rating.")
-    found.append("Rank is 1 + the number of models whose interval lies wholly above; rank_lower and rank_upper "
-                 "hold for all models at once with 95% confidence.")
+        found.append(
+            "The column elo is a ticker: one update a vote, K = 4, from 1000. It depends on the order of "
+            "the votes; rank by the rating."
+        )
+    found.append(
+        "Rank is 1 + the number of models whose interval lies wholly above; rank_lower and rank_upper "
+        "hold for all models at once with 95% confidence."
+    )
     return found
 
 
@@ -64,8 +82,10 @@ def _unrated(whole):
             found.append(f"{row.model} has no finite rating{known}: it never scored against a rated model.")
     apart = [row.model for row in whole.rows if whole.status[row.model] == APART]
     if apart:
-        found.append("The battles fall into groups that never met, so their ratings can't be compared; not rated: "
-                     f"{', '.join(apart)}.")
+        found.append(
+            "The battles fall into groups that never met, so their ratings can't be compared; not rated: "
+            f"{', '.join(apart)}."
+        )
     if RATED not in whole.status.values():
         found.append("No model has a finite rating yet: ratings need models that scored against one another.")
     return found
@@ -76,8 +96,10 @@ def _sides(counts):
     if not first + second:
         return []
     low, high = wilson(first, first + second)
-    text = (f"Side a won {first / (first + second):.1%} of {plural(first + second, 'decisive vote', 'decisive votes')}"
-            f" (95% interval {low:.1%} to {high:.1%})")
+    text = (
+        f"Side a won {first / (first + second):.1%} of {plural(first + second, 'decisive vote', 'decisive votes')}"
+        f" (95% interval {low:.1%} to {high:.1%})"
+    )
     if low > 0.5 or high < 0.5:
         return [f"Position bias: {text}; voters lean to {'side a' if low > 0.5 else 'side b'}."]
     return [f"{text}: no sign of position bias."]
@@ -92,16 +114,20 @@ def _prompts(votes, whole, method):
         return [f"{text}."]
     if whole.clustered:
         return [f"{text}; intervals take the votes on one prompt together."]
-    return [f"{text}; intervals treat votes as independent, which is too narrow where few prompts are voted on "
-            f"often (they are taken together from {FEWEST_CLUSTERS} prompts on)."]
+    return [
+        f"{text}; intervals treat votes as independent, which is too narrow where few prompts are voted on "
+        f"often (they are taken together from {FEWEST_CLUSTERS} prompts on)."
+    ]
 
 
 def _groups(by, groups):
     if not groups:
         return []
     word = by.replace("_", "-")
-    found = [f"The verdict of a {word} tests its two best models with {VOTE_FLOOR} votes or more against each other "
-             "(two-sided, 5%, Holm-corrected over all groups)."]
+    found = [
+        f"The verdict of a {word} tests its two best models with {VOTE_FLOOR} votes or more against each other "
+        "(two-sided, 5%, Holm-corrected over all groups)."
+    ]
     if UNGROUPED in groups:
         found.append(f"{plural(groups[UNGROUPED].votes, 'vote has', 'votes have')} no {word}: shown as {UNGROUPED}.")
     return found

@@ -84,8 +84,11 @@ def reason_in_words(reason):
 def status(board):
     """The page's head: what was counted, what was left out and why, and how fresh it is."""
     source = board.source
-    facts = [("votes counted", f"{source.counted:,}"), ("models", f"{source.models:,}"),
-             ("voters", f"{source.voters:,}")]
+    facts = [
+        ("votes counted", f"{source.counted:,}"),
+        ("models", f"{source.models:,}"),
+        ("voters", f"{source.voters:,}"),
+    ]
     cells = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts)
     lines = []
     if source.left_out:
@@ -95,8 +98,10 @@ def status(board):
         lines.append(f"Last vote {source.last[:10]} {source.last[11:16]} UTC.")
     if source.revision:
         lines.append(f"Data set revision {source.revision[:12]}.")
-    return (f'<section class="lb"><h1>Leaderboard</h1><p>Blind votes on pairs of images of one prompt, counted as '
-            f'they come in.</p><dl class="lb-facts">{cells}</dl><p>{text(" ".join(lines))}</p></section>')
+    return (
+        f'<section class="lb"><h1>Leaderboard</h1><p>Blind votes on pairs of images of one prompt, counted as '
+        f'they come in.</p><dl class="lb-facts">{cells}</dl><p>{text(" ".join(lines))}</p></section>'
+    )
 
 
 def _points(value):
@@ -107,9 +112,12 @@ def _model_cell(board, row):
     known = board.models.get(row.model, {})
     badges = [word for word, on in (("demo", known.get("demo")), ("preliminary", row.preliminary)) if on]
     below = " · ".join(str(known[key]) for key in ("organisation", "licence") if known.get(key))
-    return (f'<th scope="row" class="lb-model">{text(board.name(row.model))}'
-            + "".join(f'<span class="lb-badge">{word}</span>' for word in badges)
-            + (f"<small>{text(below)}</small>" if below else "") + "</th>")
+    return (
+        f'<th scope="row" class="lb-model">{text(board.name(row.model))}'
+        + "".join(f'<span class="lb-badge">{word}</span>' for word in badges)
+        + (f"<small>{text(below)}</small>" if below else "")
+        + "</th>"
+    )
 
 
 def _range(row):
@@ -125,31 +133,47 @@ def _interval(row):
 def standings(board):
     """The standings as an accessible table; a phone shows fewer columns."""
     if not board.standings:
-        return ('<section class="lb"><h2>Standings</h2><div class="lb-empty">No votes yet. The first vote in the '
-                'arena will show up here within seconds.</div></section>')
+        return (
+            '<section class="lb"><h2>Standings</h2><div class="lb-empty">No votes yet. The first vote in the '
+            "arena will show up here within seconds.</div></section>"
+        )
     lines = []
     for row in board.standings:
         rank = "–" if row.rating is None else row.rank
         lines.append(
             f'<tr><td class="lb-left"><span class="lb-rank">{rank}</span><small>{_range(row)}</small></td>'
             f'{_model_cell(board, row)}<td><span class="lb-big">{_points(row.rating)}</span>'
-            f'<small>{_interval(row)}</small></td>'
+            f"<small>{_interval(row)}</small></td>"
             f'<td>{row.win_rate:.1%}<span class="lb-bar" style="--lb-share:{row.win_rate:.1%}"></span>'
             f'<small class="lb-narrow">{plural(row.votes, "vote", "votes")}</small></td>'
             f'<td class="lb-wide">{row.votes:,}</td><td class="lb-wide">{row.acceptability:.1%}</td>'
-            f'<td class="lb-wide">{_points(row.elo)}</td></tr>')
-    head = "".join(f'<th scope="col"{extra}>{name}</th>' for name, extra in (
-        ("Rank", ' class="lb-left"'), ("Model", ' class="lb-left"'), ("Rating", ""), ("Win rate", ""),
-        ("Votes", ' class="lb-wide"'), ("Acceptable", ' class="lb-wide"'), ("Elo ticker", ' class="lb-wide"')))
+            f'<td class="lb-wide">{_points(row.elo)}</td></tr>'
+        )
+    head = "".join(
+        f'<th scope="col"{extra}>{name}</th>'
+        for name, extra in (
+            ("Rank", ' class="lb-left"'),
+            ("Model", ' class="lb-left"'),
+            ("Rating", ""),
+            ("Win rate", ""),
+            ("Votes", ' class="lb-wide"'),
+            ("Acceptable", ' class="lb-wide"'),
+            ("Elo ticker", ' class="lb-wide"'),
+        )
+    )
     how = METHOD_WORDS.get(board.method, board.method)
-    return (f'<section class="lb"><h2>Standings</h2><p>{text(how)}; under each rank, the ranks it may have, '
-            f'with 95% confidence for all models at once.</p><div class="lb-scroll" tabindex="0" role="region" '
-            f'aria-label="Standings"><table><caption>Standings, best first</caption><thead><tr>{head}</tr></thead>'
-            f'<tbody>{"".join(lines)}</tbody></table></div></section>')
+    return (
+        f'<section class="lb"><h2>Standings</h2><p>{text(how)}; under each rank, the ranks it may have, '
+        f'with 95% confidence for all models at once.</p><div class="lb-scroll" tabindex="0" role="region" '
+        f'aria-label="Standings"><table><caption>Standings, best first</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div></section>"
+    )
 
 
-METHOD_WORDS = {"bradley-terry": "Bradley-Terry rating in Elo points with its 95% interval",
-                "elo": "Online Elo rating with its 95% interval"}
+METHOD_WORDS = {
+    "bradley-terry": "Bradley-Terry rating in Elo points with its 95% interval",
+    "elo": "Online Elo rating with its 95% interval",
+}
 
 
 def groups(board):
@@ -158,18 +182,25 @@ def groups(board):
     if not board.groups:
         return ""
     found = {name: {row.model: row for row in group.standings} for name, group in board.groups.items()}
-    head = "".join(f'<th scope="col">{text(name)}<small>{text(_verdict(board, group))}</small><small>'
-                   f'{plural(group.votes, "vote", "votes")}</small></th>' for name, group in board.groups.items())
+    head = "".join(
+        f'<th scope="col">{text(name)}<small>{text(_verdict(board, group))}</small><small>'
+        f"{plural(group.votes, 'vote', 'votes')}</small></th>"
+        for name, group in board.groups.items()
+    )
     lines = []
     for standing in board.standings:
-        cells = "".join(f"<td>{row.win_rate:.0%}<small>{row.votes:,}</small></td>" if row else "<td>–</td>"
-                        for row in (found[name].get(standing.model) for name in board.groups))
+        cells = "".join(
+            f"<td>{row.win_rate:.0%}<small>{row.votes:,}</small></td>" if row else "<td>–</td>"
+            for row in (found[name].get(standing.model) for name in board.groups)
+        )
         lines.append(f'<tr><th scope="row" class="lb-model">{text(board.name(standing.model))}</th>{cells}</tr>')
-    return (f'<section class="lb"><h2>By {word}</h2><p>Win rate, a draw counting half, over the votes below it. '
-            f'Under each {word}: which of its two best models is better, or a tie.</p><div class="lb-scroll" '
-            f'tabindex="0" role="region" aria-label="Win rates by {word}"><table><caption>Win rates by {word}</caption>'
-            f'<thead><tr><th scope="col" class="lb-left">Model</th>{head}</tr></thead>'
-            f'<tbody>{"".join(lines)}</tbody></table></div></section>')
+    return (
+        f'<section class="lb"><h2>By {word}</h2><p>Win rate, a draw counting half, over the votes below it. '
+        f'Under each {word}: which of its two best models is better, or a tie.</p><div class="lb-scroll" '
+        f'tabindex="0" role="region" aria-label="Win rates by {word}"><table><caption>Win rates by {word}</caption>'
+        f'<thead><tr><th scope="col" class="lb-left">Model</th>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div></section>"
+    )
 
 
 def _verdict(board, group):
@@ -188,8 +219,10 @@ def download(board):
     if not board.standings:
         return ""
     data = b64encode(board.to_csv().encode()).decode()
-    return (f'<section class="lb"><p><a class="lb-link" download="standings.csv" href="data:text/csv;base64,{data}">'
-            f'Download the standings (CSV)</a></p></section>')
+    return (
+        f'<section class="lb"><p><a class="lb-link" download="standings.csv" href="data:text/csv;base64,{data}">'
+        f"Download the standings (CSV)</a></p></section>"
+    )
 
 
 def heading(view):

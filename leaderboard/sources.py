@@ -43,8 +43,10 @@ def open_source(source):
             return _folder(path, str(source))
         if path.is_file():
             if path.suffix.lower() not in READERS:
-                raise errors.UnknownFileType(f"{source}: can't read {path.suffix or 'a file without an ending'};"
-                                             f" known are {', '.join(READERS)}, a folder, or user/name on the Hub")
+                raise errors.UnknownFileType(
+                    f"{source}: can't read {path.suffix or 'a file without an ending'};"
+                    f" known are {', '.join(READERS)}, a folder, or user/name on the Hub"
+                )
             return READERS[path.suffix.lower()](path, str(source))
     except OSError as error:
         raise errors.Unreadable(f"{source}: {_one_line(error)}") from error
@@ -163,8 +165,11 @@ def _hub(name, repo, revision):
     quiet = are_progress_bars_disabled()
     disable_progress_bars()  # standard error is for the one line that says what is wrong
     try:
-        folder = Path(snapshot_download(repo, repo_type="dataset", revision=revision,
-                                        allow_patterns=["data/votes/**", "data/exclusions/**"]))
+        folder = Path(
+            snapshot_download(
+                repo, repo_type="dataset", revision=revision, allow_patterns=["data/votes/**", "data/exclusions/**"]
+            )
+        )
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise errors.SourceNotFound(f"{name}: neither a file here nor a data set that the Hub shows us") from error
     except Exception as error:  # the Hub's client raises its transport's own kinds too
@@ -178,5 +183,11 @@ def _hub(name, repo, revision):
     return Raw(name, raw.votes, raw.exclusions, folder.name)
 
 
-READERS = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl, ".sqlite": _sqlite, ".sqlite3": _sqlite,
-           ".db": _sqlite}
+READERS = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+    ".sqlite": _sqlite,
+    ".sqlite3": _sqlite,
+    ".db": _sqlite,
+}

@@ -86,14 +86,27 @@ def table(votes, pairs, method, rng):
     def points(value):
         return float(value + shift) if math.isfinite(value) else None
 
-    rows = [Standing(
-        rank=int(rank[m]), rank_lower=int(min(rank_lower[m], rank[m])),
-        rank_upper=int(max(rank_upper[m], rank[m])), model=votes.models[m], rating=points(ratings.rating[m]),
-        rating_lower=points(lower[m]), rating_upper=points(upper[m]), elo=float(ticker[m]),
-        votes=int(battles[m]), wins=int(wins[m]), losses=int(losses[m]), both_good=int(good[m]),
-        both_bad=int(bad[m]), win_rate=float((wins[m] + 0.5 * (good[m] + bad[m])) / battles[m]),
-        acceptability=float((battles[m] - bad[m]) / battles[m]), preliminary=not bool(established[m]),
-    ) for m in taking_part]
+    rows = [
+        Standing(
+            rank=int(rank[m]),
+            rank_lower=int(min(rank_lower[m], rank[m])),
+            rank_upper=int(max(rank_upper[m], rank[m])),
+            model=votes.models[m],
+            rating=points(ratings.rating[m]),
+            rating_lower=points(lower[m]),
+            rating_upper=points(upper[m]),
+            elo=float(ticker[m]),
+            votes=int(battles[m]),
+            wins=int(wins[m]),
+            losses=int(losses[m]),
+            both_good=int(good[m]),
+            both_bad=int(bad[m]),
+            win_rate=float((wins[m] + 0.5 * (good[m] + bad[m])) / battles[m]),
+            acceptability=float((battles[m] - bad[m]) / battles[m]),
+            preliminary=not bool(established[m]),
+        )
+        for m in taking_part
+    ]
     rows.sort(key=lambda row: (row.rating is None, -(row.rating or 0.0), -row.win_rate, -row.votes, row.model))
     status = {votes.models[m]: ratings.status[m] for m in taking_part}
     gap_p = _gap(rows, status, pairs, votes.models, spread.draws if len(rated) else None, rated)

@@ -50,8 +50,13 @@ def leaderboard_page(load, refresh_seconds=5.0):
         stamp = _stamp(board)
         if stamp == seen:
             return gr.skip()
-        drawn = {"status": page.status(board), "standings": page.standings(board), "groups": page.groups(board),
-                 "notes": page.notes(board), "download": page.download(board)}
+        drawn = {
+            "status": page.status(board),
+            "standings": page.standings(board),
+            "groups": page.groups(board),
+            "notes": page.notes(board),
+            "download": page.download(board),
+        }
         drawn |= {f"plot-{name}": view.draw(board) for name, view in FIGURES.items()}
         return [stamp, *(drawn[name] for name in parts)]
 

@@ -55,9 +55,11 @@ class Votes:
 
     def where(self, rows):
         """Only these rows (a mask or row numbers), with the same vocabularies and the same account of the source."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in
-                                ("model_a", "model_b", "winner", "created_at")},
-                       **{name: getattr(self, name).take(rows) for name in OPTIONAL if name != "created_at"})
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in ("model_a", "model_b", "winner", "created_at")},
+            **{name: getattr(self, name).take(rows) for name in OPTIONAL if name != "created_at"},
+        )
 
 
 def read_votes(source, mode=MAIN_MODE):
@@ -70,22 +72,26 @@ def read_votes(source, mode=MAIN_MODE):
 
 def votes_from_rows(rows, exclusions=(), mode=MAIN_MODE, source="memory"):
     """Checked Votes from mappings with the columns of the `votes` table (and of `exclusions`)."""
-    return check(Raw(source, columns_of(rows, REQUIRED + OPTIONAL), columns_of(exclusions, ("vote_id", "reason",
-                                                                                           "created_at"))), mode)
+    return check(
+        Raw(source, columns_of(rows, REQUIRED + OPTIONAL), columns_of(exclusions, ("vote_id", "reason", "created_at"))),
+        mode,
+    )
 
 
 def from_arrow(table, exclusions=None, mode=MAIN_MODE, source="memory"):
     """Checked Votes from a pyarrow Table with the columns of `votes` (and one of `exclusions`)."""
-    raw = Raw(source, {name: table[name] for name in table.column_names},
-              None if exclusions is None else {name: exclusions[name] for name in exclusions.column_names})
+    raw = Raw(
+        source,
+        {name: table[name] for name in table.column_names},
+        None if exclusions is None else {name: exclusions[name] for name in exclusions.column_names},
+    )
     return check(raw, mode)
 
 
 def columns_of(rows, names):
     """Mappings -> {name: list of cells} for those names that any row has (all of them where there is no row)."""
     rows = list(rows)
-    return {name: [row.get(name) for row in rows] for name in names
-            if not rows or any(name in row for row in rows)}
+    return {name: [row.get(name) for row in rows] for name in names if not rows or any(name in row for row in rows)}
 
 
 def check(raw, mode=MAIN_MODE):
@@ -105,8 +111,9 @@ def _check(raw, mode):
     side_a, side_b = _names(columns["model_a"], "model_a"), _names(columns["model_b"], "model_b")
     winner = _outcomes(columns["winner"])
     rows = len(winner)
-    text = {name: encode(columns[name]) if name in columns else nothing(rows)
-            for name in OPTIONAL if name != "created_at"}
+    text = {
+        name: encode(columns[name]) if name in columns else nothing(rows) for name in OPTIONAL if name != "created_at"
+    }
     created_at = milliseconds(columns["created_at"]) if "created_at" in columns else np.full(rows, NO_TIME)
     models = sorted(set(side_a.names) | set(side_b.names))
     model_a, model_b = side_a.recode(models).codes, side_b.recode(models).codes
@@ -137,10 +144,19 @@ def _check(raw, mode):
     present = sorted({models[code] for code in np.unique(np.concatenate([model_a[kept], model_b[kept]]))})
     text = {name: column.take(kept) for name, column in text.items()}
     text |= {name: text[name].compact() for name in GROUPINGS}
-    return Votes(tuple(present), Coded(model_a[kept], tuple(models)).recode(present).codes,
-                 Coded(model_b[kept], tuple(models)).recode(present).codes, winner[kept], created_at[kept], **text,
-                 source=raw.name, revision=raw.revision, total=rows,
-                 left_out={why: left_out[why] for why in sorted(left_out) if left_out[why]}, idle_exclusions=idle)
+    return Votes(
+        tuple(present),
+        Coded(model_a[kept], tuple(models)).recode(present).codes,
+        Coded(model_b[kept], tuple(models)).recode(present).codes,
+        winner[kept],
+        created_at[kept],
+        **text,
+        source=raw.name,
+        revision=raw.revision,
+        total=rows,
+        left_out={why: left_out[why] for why in sorted(left_out) if left_out[why]},
+        idle_exclusions=idle,
+    )
 
 
 def _names(column, title):
@@ -150,8 +166,9 @@ def _names(column, title):
         if not name.strip() or name.strip().lower() in NOT_NAMES:
             bad[name] = int(np.sum(coded.codes == code))
     if bad := +bad:
-        raise errors.MissingValue(f"column {title}: {plural(bad.total(), 'row has', 'rows have')} no model name: "
-                                  f"{some(bad)}")
+        raise errors.MissingValue(
+            f"column {title}: {plural(bad.total(), 'row has', 'rows have')} no model name: {some(bad)}"
+        )
     return coded
 
 
@@ -160,12 +177,14 @@ def _outcomes(column):
     if empty := int(np.sum(coded.codes == EMPTY)):
         raise errors.MissingValue(f"column winner: {plural(empty, 'row is', 'rows are')} empty")
     known = [ALIASES.get(name, name) for name in coded.names]
-    bad = Counter({coded.names[code]: int(np.sum(coded.codes == code))
-                   for code, name in enumerate(known) if name not in OUTCOMES})
+    bad = Counter(
+        {coded.names[code]: int(np.sum(coded.codes == code)) for code, name in enumerate(known) if name not in OUTCOMES}
+    )
     if bad:
         raise errors.UnknownOutcome(
             f"column winner: {plural(bad.total(), 'row holds', 'rows hold')} a value that names no outcome: "
-            f"{some(bad)}; known are {', '.join(OUTCOMES + tuple(ALIASES))}")
+            f"{some(bad)}; known are {', '.join(OUTCOMES + tuple(ALIASES))}"
+        )
     return np.array([OUTCOMES.index(name) for name in known], np.int8)[coded.codes]
 
 
@@ -174,12 +193,13 @@ def _repeated(vote_id, model_a, model_b, winner):
     _, first, inverse = np.unique(vote_id.codes, return_index=True, return_inverse=True)
     earlier = first[inverse]
     repeated = (earlier != np.arange(len(vote_id))) & (vote_id.codes >= 0)
-    conflict = repeated & ((model_a != model_a[earlier]) | (model_b != model_b[earlier])
-                           | (winner != winner[earlier]))
+    conflict = repeated & ((model_a != model_a[earlier]) | (model_b != model_b[earlier]) | (winner != winner[earlier]))
     if conflict.any():
         bad = Counter(vote_id.names[code] for code in vote_id.codes[conflict])
-        raise errors.ConflictingVotes(f"column vote_id: {plural(bad.total(), 'row repeats', 'rows repeat')} an "
-                                      f"earlier vote_id with another model or winner: {some(bad)}")
+        raise errors.ConflictingVotes(
+            f"column vote_id: {plural(bad.total(), 'row repeats', 'rows repeat')} an "
+            f"earlier vote_id with another model or winner: {some(bad)}"
+        )
     return repeated
 
 

@@ -44,6 +44,7 @@ def _builder(function):
 
 # Tokenizers ---------------------------------------------------------------------------------------------------
 
+
 def _byte_letters() -> list[str]:
     """The 256 printable characters by which byte-level tokenizers write bytes."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -108,6 +109,7 @@ def chatglm_tokenizer():
 
 # Text encoders ------------------------------------------------------------------------------------------------
 
+
 def clip(pooled: bool = False, length: int = 77):
     config = t.CLIPTextConfig(
         vocab_size=514, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
@@ -142,6 +144,7 @@ def qwen3(layers: int):
 
 
 # Autoencoders, denoisers, schedulers --------------------------------------------------------------------------
+
 
 def vae(channels: int = 4, *, blocks: int = 2, **more):
     """An autoencoder that shrinks a picture by 2 ** (blocks - 1)."""
@@ -196,6 +199,7 @@ def sana_transformer(**more):
 
 
 # Pipelines ----------------------------------------------------------------------------------------------------
+
 
 @_builder
 def StableDiffusion():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # A Space's environment must be there before Gradio is imported, so this runs in a process of its own.
-SCRIPT = '''
+SCRIPT = """
 import base64, hashlib, json, sys, time
 from pathlib import Path
 import httpx, itsdangerous
@@ -46,7 +46,7 @@ print(json.dumps({
     "forged": vote(good[:-4] + "AAAA"), "expired": vote(session("account-1", -5)),
 }))
 served.close()
-'''
+"""
 
 
 def test_an_account_is_one_voter_and_a_forged_session_is_none(tmp_path, free_port):

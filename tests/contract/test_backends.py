@@ -56,9 +56,11 @@ def test_the_table_has_a_row_for_every_name_that_the_configuration_allows():
 
 
 def test_importing_the_table_loads_no_heavy_library():
-    code = ("import sys, arena.backends as b, pathlib\n"
-            "for name in b.BACKENDS: b.make_backend(name, config_dir=pathlib.Path('.'))\n"
-            "print([m for m in ('torch', 'diffusers', 'transformers', 'gradio', 'spaces') if m in sys.modules])")
+    code = (
+        "import sys, arena.backends as b, pathlib\n"
+        "for name in b.BACKENDS: b.make_backend(name, config_dir=pathlib.Path('.'))\n"
+        "print([m for m in ('torch', 'diffusers', 'transformers', 'gradio', 'spaces') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -78,7 +78,7 @@ def test_a_live_board_equals_one_that_read_everything_at_once(tmp_path):
     live = LiveBoard()
     assert live.board().standings == ()
     for at in range(0, 300, 40):
-        live.add(rows[at:at + 40])
+        live.add(rows[at : at + 40])
         live.board()
     live.exclude(EXCLUSIONS)
     path = write_ledger(tmp_path / "ledger.sqlite", rows, EXCLUSIONS)
@@ -118,7 +118,7 @@ def test_a_live_board_is_fed_from_many_threads():
 
     def feed(part):
         for at in range(0, len(part), 10):
-            live.add(part[at:at + 10])
+            live.add(part[at : at + 10])
             live.board()
 
     threads = [threading.Thread(target=feed, args=(rows[at::8],)) for at in range(8)]
