@@ -100,6 +100,10 @@ def chromium(served: Served) -> Iterator[Browser]:
         browser.close()
 
 
+STATE = """() => { const stage = document.querySelector('.ia-stage'), text = q => document.querySelector(q)?.innerText;
+  return stage && [stage.dataset.phase, text('.ia-prompt-text'), text('.ia-note'), text('.ia-strip'), text('.ia-error')] }"""
+
+
 class Visitor:
     """A person with a browser of their own: a page of the arena, and all that came over the line."""
 
@@ -189,6 +193,7 @@ def visit(served: Served, chromium: Browser) -> Iterator[Callable[..., Visitor]]
 
     yield arrive
     for person in people:
+        print(person.page.url, person.page.evaluate(STATE), person.errors)  # pytest shows it where a test failed
         person.page.context.close()
     for person in people:
         person.check()

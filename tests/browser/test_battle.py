@@ -85,7 +85,9 @@ def test_the_keyboard_goes_on_from_what_it_pressed(visit, votes):
     visitor.page.keyboard.press("Enter")
     visitor.phase("revealed")
     assert visitor.page.evaluate("document.activeElement.className").split()[-1] == "ia-next"
-    assert "both are good" in visitor.said("[role=status].ia-sr")
+    visitor.page.wait_for_function(
+        "document.querySelector('[role=status].ia-sr').textContent.includes('both are good')"
+    )
     visitor.page.keyboard.press("Space")
     visitor.phase("open")
     visitor.page.keyboard.press("Space")  # pressed once too often: it votes for nobody
@@ -183,7 +185,7 @@ def test_a_dead_line_loses_nothing(visit, votes):
 
 
 def test_a_vote_whose_answer_was_lost_counts_once(visit, votes):
-    visitor = visit()
+    visitor = visit(at="/about")  # routes are watched from before the page is there
     visitor.expected = "ERR_FAILED|409"
     page, lost = visitor.page, []
 
@@ -195,6 +197,7 @@ def test_a_vote_whose_answer_was_lost_counts_once(visit, votes):
             route.continue_()
 
     page.route("**/arena/vote", lose)
+    visitor.open()
     page.keyboard.press("ArrowLeft")
     page.get_by_role("button", name="Send it again").click()
     page.wait_for_selector(".ia-stage[data-phase=withdrawn]")
