@@ -77,7 +77,7 @@ def test_what_is_wrong_is_said_beside_the_box(visit):
     visitor = visit()
     page = visitor.page
     page.get_by_role("button", name="Generate").click()
-    assert "Describe an image first" in visitor.said(".ia-error")
+    page.get_by_text("Describe an image first").wait_for()
     page.locator("#ia-own").fill("x" * 101)
     assert len(page.locator("#ia-own").input_value()) == 100, "no more than is taken"
     page.locator("#ia-own").evaluate("(box) => { box.maxLength = 500; box.value = 'y'.repeat(101); }")
