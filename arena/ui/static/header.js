@@ -36,7 +36,7 @@ function buildHeader({ meta, pages, here }) {
   const root = rootPath();
   const slot = el('div.ia-slot');
   const tools = el('div.ia-tools');
-  const tally = el('span.ia-tally', { hidden: true });
+  const tally = el('span.ia-tally');
   const theme = el('button.ia-iconbtn.ia-theme', { type: 'button', onclick: () => { window.iaTheme.toggle(); named(); } });
   const named = () => {
     const dark = window.iaTheme.dark();
@@ -58,7 +58,7 @@ function buildHeader({ meta, pages, here }) {
   function votes(change = 0) {
     const n = Math.max(0, (parseInt(memory.get('votes'), 10) || 0) + change);
     if (change) memory.set('votes', n);
-    tally.hidden = n === 0;
+    tally.style.visibility = n ? '' : 'hidden'; // it keeps its room
     tally.replaceChildren(el('b', {}, String(n)), n === 1 ? ' vote' : ' votes', el('span.ia-sr', {}, ' by you'));
     tally.title = `${count(n, 'vote')} by you in this browser`;
   }
