@@ -30,9 +30,7 @@ def main() -> int:
         logging.warning("ARENA_SECRET is not set: when this Space's disk is renewed, returning visitors count as new "
                         "voters. Set it among the Space's secrets.")  # fmt: skip
 
-    # Drawing leaves a core to the visitors; two pools of threads on the same cores slow each other down many times.
-    env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) - 1)))
-
+    env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) - 1)))  # drawing leaves visitors a core
     from arena.build import build_arena, start
     from arena.errors import ConfigError, LedgerError
     from arena.ui.launch import serve
