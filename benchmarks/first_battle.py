@@ -57,9 +57,9 @@ def ask(url: str, cookie: str) -> dict | None:
     request = urllib.request.Request(url + "/arena/next", b"{}", headers, method="POST")
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)["battle"]
+            return json.load(answer)["battle"]  # None while the first images are being drawn
     except urllib.error.HTTPError as error:
-        if error.code in (429, 503):  # the first images are still being drawn
+        if error.code == 429:  # asked too often
             return None
         raise
 

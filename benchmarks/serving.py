@@ -85,7 +85,7 @@ async def level(app: App, clients: int, seconds: float, think: float) -> list[ob
         await visitor.arrive()
         await asyncio.sleep(rng.random() * think)
         battle = await timed("next", visitor.post("/arena/next", {}))
-        while battle is not None and time.monotonic() < end:
+        while battle and battle["battle"] and time.monotonic() < end:
             battle, battles = battle["battle"], battles + 1
             for side in ("image_a", "image_b"):
                 await timed("picture", visitor.get(battle[side]))

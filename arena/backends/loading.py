@@ -68,9 +68,11 @@ def _load(model: ModelSettings, config_dir: Path, token: str | None, device: str
     import torch
     import transformers
 
-    # Both libraries draw a bar for every component; the Hub's own download bars stay.
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    # Both libraries draw a bar for every component, and warn of what works and nobody can change (no torchvision, a
+    # small autoencoder where a large one is usual). The Hub's own download bars stay, and errors are ours to tell.
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
 
     how, torch_dtype = model.pipeline, getattr(torch, dtype)
     folder = local_folder(model.source, config_dir)

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from arena.errors import Refused, TooFast
+from arena.errors import NoBattle, Refused, TooFast
 from arena.ui.edge import error_response, voter_of_request
 
 if TYPE_CHECKING:
@@ -162,7 +162,10 @@ class Api:
 
     async def next(self, request: Request) -> Response:
         given, (voter, _) = await self._given(request, "next")
-        battle = await self._call(self.arena.next_battle, voter, category=given["category"], after=given["after"])
+        try:
+            battle = await self._call(self.arena.next_battle, voter, category=given["category"], after=given["after"])
+        except NoBattle as none:  # an answer, not a failure: the page asks again while the bank fills
+            return _json({"battle": None, "error": {"code": none.code, "message": str(none)}})
         return _json({"battle": blind_json(battle)})
 
     async def vote(self, request: Request) -> Response:

@@ -219,3 +219,12 @@ def test_voting_too_fast_says_when_to_come_back(launch, visit):
     found = error(visitor.vote(battle), 429, "too_fast")
     assert 0 < found["retry_after"] <= 60
     assert served.arena.ledger.vote_of(battle["battle_id"]) is None
+
+
+def test_where_there_is_no_battle_the_answer_says_why_and_is_no_failure(launch, visit):
+    """A page that asks while the bank is empty must not fill the visitor's console with errors."""
+    empty = launch(filled=False, bank={"fill": False})
+    answer = visit(empty.url).post("/arena/next")
+    body = answer.json()
+    assert answer.status_code == 200 and body["battle"] is None and body["error"]["code"] == "no_battle"
+    assert "a prompt of your own" in body["error"]["message"]

@@ -31,7 +31,7 @@ def vote(cookie):
     headers = {"cookie": f"{own}; session={cookie}"}
     for _ in range(100):
         answer = httpx.post(served.url + "/arena/next", json={}, headers=headers)
-        if answer.status_code == 200:
+        if answer.json()["battle"]:
             break
         time.sleep(0.1)
     body = {"battle_id": answer.json()["battle"]["battle_id"], "winner": "model_a"}
