@@ -91,11 +91,15 @@ def build_flow(trained: Path, vae: Path) -> StableDiffusion3Pipeline:
     )
 
 
-def _drop_derived(config: Path) -> None:
-    """AutoencoderTiny writes a value that it derives itself, and then warns of it when it reads it."""
-    values = json.loads(config.read_text())
-    values.pop("block_out_channels", None)
-    config.write_text(json.dumps(values, indent=2) + "\n")
+def _tidy(folder: Path) -> None:
+    """Take out what is of no use to others: where a part lay while it was trained, and a value that AutoencoderTiny
+    writes although it derives it itself, and then warns of when it reads it."""
+    for config in folder.glob("*/config.json"):
+        values = json.loads(config.read_text())
+        values.pop("_name_or_path", None)
+        if config.parent.name == "vae":
+            values.pop("block_out_channels", None)
+        config.write_text(json.dumps(values, indent=2) + "\n")
 
 
 BUILDERS = {"unet": build_unet, "flow": build_flow}
@@ -106,5 +110,5 @@ def assemble(family: str, trained: Path, vae: Path, out: Path) -> float:
     pipeline = BUILDERS[family](trained, vae).to(torch.float16)
     shutil.rmtree(out, ignore_errors=True)
     pipeline.save_pretrained(out, safe_serialization=True)
-    _drop_derived(out / "vae" / "config.json")
+    _tidy(out)
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
