@@ -54,7 +54,7 @@ CSS = """
 .lb-plot .annotation-text, .lb-plot .colorbar text { fill: var(--ia-muted, #76808f) !important; }
 .lb .lb-narrow { display: none; }
 @media (max-width: 640px) {
-  .lb-plot .modebar { display: none; }  /* it would lie on the labels */
+  .lb-plot .modebar { display: none; }
   .lb th, .lb td { padding: .5rem .38rem; font-size: .9rem; }
   .lb th:first-child, .lb td:first-child { padding-left: .7rem; }
   .lb .lb-wide, .lb .lb-model small { display: none; }
