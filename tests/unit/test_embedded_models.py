@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from arena.config import load_config
 from arena.embedded import world
-
-torch = pytest.importorskip("torch")
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "arena" / "models"
