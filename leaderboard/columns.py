@@ -44,6 +44,13 @@ class Coded:
         table = np.array([place.get(name, EMPTY) for name in self.names] + [EMPTY], np.int32)
         return Coded(table[self.codes], tuple(names))
 
+    def renamed(self, name_of):
+        """The same cells under other names: `name_of(name)` gives the new one, or None for an empty cell."""
+        new = [name_of(name) for name in self.names]
+        names = {name: code for code, name in enumerate(dict.fromkeys(name for name in new if name))}
+        table = np.array([names.get(name, EMPTY) for name in new] + [EMPTY], np.int32)
+        return Coded(table[self.codes], tuple(names))
+
 
 def nothing(rows):
     """A column of empty cells."""

@@ -17,7 +17,11 @@ from leaderboard import errors
 from leaderboard.formats import foreign_columns
 
 REQUIRED = ("model_a", "model_b", "winner")
-OPTIONAL = ("vote_id", "created_at", "prompt_id", "category", "sub_category", "complexity", "voter", "mode")
+TEXT = (
+    *("vote_id", "prompt_id", "prompt", "category", "sub_category", "complexity", "voter", "voter_name", "mode"),
+    *("image_a", "image_b", "pair_id", "signed_in", "gold"),
+)
+OPTIONAL = ("created_at", *TEXT, "extra")
 EXCLUSION_COLUMNS = ("vote_id", "reason", "created_at")
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 

@@ -5,6 +5,7 @@ not count (another mode, excluded, a model against itself, published twice) is c
 `left_out`, so that always `total == len(votes) + sum(left_out.values())`.
 """
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
@@ -13,13 +14,14 @@ import numpy as np
 from leaderboard import errors
 from leaderboard.columns import EMPTY, NO_TIME, Coded, encode, milliseconds, nothing, plural, some
 from leaderboard.formats import to_votes_columns
-from leaderboard.sources import OPTIONAL, REQUIRED, Raw, open_source
+from leaderboard.sources import OPTIONAL, REQUIRED, TEXT, Raw, open_source
 
 OUTCOMES = ("model_a", "model_b", "both_good", "both_bad")
 A_WINS, B_WINS, BOTH_GOOD, BOTH_BAD = range(4)
 ALIASES = {"tie": "both_good", "tie (bothbad)": "both_bad"}
 GROUPINGS = ("category", "sub_category", "complexity")
 MAIN_MODE = "anonymous"
+TRUTH = {"true": "true", "1": "true", "1.0": "true"}
 NOT_NAMES = {"nan", "none", "null", "<na>"}
 
 
@@ -29,6 +31,9 @@ class Votes:
 
     With n votes and K models: `model_a`, `model_b` int32 [n] index `models` (K names, alphabetical);
     `winner` int8 [n] indexes OUTCOMES; `created_at` int64 [n], milliseconds UTC or NO_TIME; the rest Coded [n].
+    `pair_id` names the pair of images where the source has no image ids; `voter_name` is there for voters who
+    agreed to be named; `signed_in` is "true" or "false". A vote whose `gold` names an outcome is a task with a
+    known answer: it never counts, and `gold_answers` says per voter how many were (right, asked).
     `total` counts the rows of the source and `left_out` says by reason why some do not count.
     """
 
@@ -44,11 +49,19 @@ class Votes:
     voter: Coded
     mode: Coded
     vote_id: Coded
+    prompt: Coded
+    image_a: Coded
+    image_b: Coded
+    pair_id: Coded
+    signed_in: Coded
+    voter_name: Coded
+    gold: Coded
     source: str = ""
     revision: str | None = None
     total: int = 0
     left_out: dict = field(default_factory=dict)
     idle_exclusions: int = 0
+    gold_answers: dict = field(default_factory=dict)
 
     def __len__(self):
         return len(self.winner)
@@ -58,7 +71,7 @@ class Votes:
         return replace(
             self,
             **{name: getattr(self, name)[rows] for name in ("model_a", "model_b", "winner", "created_at")},
-            **{name: getattr(self, name).take(rows) for name in OPTIONAL if name != "created_at"},
+            **{name: getattr(self, name).take(rows) for name in TEXT},
         )
 
 
@@ -111,9 +124,10 @@ def _check(raw, mode):
     side_a, side_b = _names(columns["model_a"], "model_a"), _names(columns["model_b"], "model_b")
     winner = _outcomes(columns["winner"])
     rows = len(winner)
-    text = {
-        name: encode(columns[name]) if name in columns else nothing(rows) for name in OPTIONAL if name != "created_at"
-    }
+    text = {name: encode(columns[name]) if name in columns else nothing(rows) for name in TEXT}
+    if "extra" in columns:
+        text |= _from_extra(encode(columns["extra"]), text)
+    text["signed_in"] = text["signed_in"].renamed(lambda name: TRUTH.get(name.lower(), "false"))
     created_at = milliseconds(columns["created_at"]) if "created_at" in columns else np.full(rows, NO_TIME)
     models = sorted(set(side_a.names) | set(side_b.names))
     model_a, model_b = side_a.recode(models).codes, side_b.recode(models).codes
@@ -133,6 +147,9 @@ def _check(raw, mode):
             kind = kinds.names[code] if code >= 0 else "unknown"
             if kind != mode:
                 leave_out(kinds.codes == code, f"mode:{kind}")
+    gold = text["gold"].codes >= 0
+    gold_answers = _gold_answers(text["gold"], winner, text["voter"], gold & (reason == 0)) if gold.any() else {}
+    leave_out(gold, "gold")
     leave_out(model_a == model_b, "self_battle")
     counts = np.bincount(reason, minlength=len(reasons))
     left_out = Counter()
@@ -156,7 +173,37 @@ def _check(raw, mode):
         total=rows,
         left_out={why: left_out[why] for why in sorted(left_out) if left_out[why]},
         idle_exclusions=idle,
+        gold_answers=gold_answers,
     )
+
+
+def _from_extra(extra, text):
+    """What later versions put into the JSON column `extra`: `voter_name` and `gold`, where no column holds them."""
+    found = {}
+    for code, cell in enumerate(extra.names):
+        if cell != "{}":
+            try:
+                value = json.loads(cell)
+            except json.JSONDecodeError:
+                value = None
+            if not isinstance(value, dict):
+                rows = plural(int(np.sum(extra.codes == code)), "row holds", "rows hold")
+                raise errors.BadVotes(f"column extra: {rows} {cell[:40]!r}, which is not a JSON object")
+            for name in ("voter_name", "gold"):
+                if value.get(name) and (text[name].codes < 0).all():
+                    found.setdefault(name, {})[cell] = str(value[name])
+    return {name: extra.renamed(cells.get) for name, cells in found.items()}
+
+
+def _gold_answers(gold, winner, voter, rows):
+    """{voter: (right, asked)} over these rows. Raises UnknownOutcome for an answer that names none."""
+    answer = _outcomes(gold.take(rows), "gold")
+    counts = {}
+    for code, right in zip(voter.codes[rows].tolist(), (answer == winner[rows]).tolist(), strict=True):
+        if code >= 0:
+            good, asked = counts.get(voter.names[code], (0, 0))
+            counts[voter.names[code]] = (good + right, asked + 1)
+    return counts
 
 
 def _names(column, title):
@@ -172,20 +219,20 @@ def _names(column, title):
     return coded
 
 
-def _outcomes(column):
-    coded = encode(column)
+def _outcomes(column, title="winner"):
+    coded = column if isinstance(column, Coded) else encode(column)
     if empty := int(np.sum(coded.codes == EMPTY)):
-        raise errors.MissingValue(f"column winner: {plural(empty, 'row is', 'rows are')} empty")
+        raise errors.MissingValue(f"column {title}: {plural(empty, 'row is', 'rows are')} empty")
     known = [ALIASES.get(name, name) for name in coded.names]
     bad = Counter(
         {coded.names[code]: int(np.sum(coded.codes == code)) for code, name in enumerate(known) if name not in OUTCOMES}
     )
-    if bad:
+    if bad := +bad:
         raise errors.UnknownOutcome(
-            f"column winner: {plural(bad.total(), 'row holds', 'rows hold')} a value that names no outcome: "
+            f"column {title}: {plural(bad.total(), 'row holds', 'rows hold')} a value that names no outcome: "
             f"{some(bad)}; known are {', '.join(OUTCOMES + tuple(ALIASES))}"
         )
-    return np.array([OUTCOMES.index(name) for name in known], np.int8)[coded.codes]
+    return np.array([OUTCOMES.index(name) if name in OUTCOMES else 0 for name in known], np.int8)[coded.codes]
 
 
 def _repeated(vote_id, model_a, model_b, winner):

@@ -33,7 +33,8 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
     ],
     "leaderboard": [
         {"__main__", "ui"},
-        {"figures", "exports", "live", "page"},
+        {"figures", "exports", "live", "page", "sheets"},
+        {"study"},
         {"board", "agreement", "rich"},
         {"notes"},
         {"standings"},
@@ -42,7 +43,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"tally"},
         {"votes"},
         {"sources", "columns"},
-        {"formats"},
+        {"formats", "sheet"},
         {"errors"},
         {"__init__"},
     ],

@@ -1,0 +1,12 @@
+"""Owns the table of sheets, SHEETS: name -> a function of a Study that returns a Sheet, one module a subject.
+
+To add a table to the command line and the page, write the function and its row.
+"""
+
+from leaderboard.sheets.overview import categories, pairs, standings
+
+SHEETS = {
+    "standings": standings,
+    "categories": categories,
+    "pairs": pairs,
+}

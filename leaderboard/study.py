@@ -1,0 +1,28 @@
+"""Owns the Study: one source's votes and everything that is computed from them, each part when it is first asked for.
+
+The command line, the page and the sheets ask a Study; none of them computes anything itself. To add a part, write its
+module and a cached property here.
+"""
+
+from functools import cached_property
+
+from leaderboard.board import DEFAULT_METHOD, build
+
+
+class Study:
+    """`votes` are checked Votes; `models` holds what is known of a model: id -> {"name", "organisation", "licence",
+    "family", "parameters_b", "memory_gb", "demo"}, all optional; `pictures` the images behind the votes, or None."""
+
+    def __init__(self, votes, *, method=DEFAULT_METHOD, by="category", seed=0, models=None, pictures=None):
+        self.votes = votes
+        self.method, self.by, self.seed = method, by, seed
+        self.models, self.pictures = dict(models or {}), pictures
+
+    def name(self, model):
+        """The name to show for a model's id."""
+        return str(self.models.get(model, {}).get("name") or model)
+
+    @cached_property
+    def board(self):
+        """The Leaderboard: standings, groups, pairs and notes. Raises errors.UnknownChoice."""
+        return build(self.votes, self.method, self.seed, self.by, self.models)
