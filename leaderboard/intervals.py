@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.ratings import CENTRE, ELO_K, SCALE, UNBEATEN, WINLESS, fisher
-from leaderboard.votes import A_WINS, B_WINS
+from leaderboard.ratings import CENTRE, ELO_K, SCALE, SCORES, UNBEATEN, WINLESS, fisher
 
 Z95 = 1.959963984540054
 DRAWS = 1000
@@ -40,9 +39,7 @@ def wilson(part, whole):
 
 
 def _scores(votes):
-    values = np.full(4, 0.5)
-    values[A_WINS], values[B_WINS] = 1.0, 0.0
-    return values[votes.winner]
+    return SCORES[votes.winner]
 
 
 def _meat_of_table(pairs, expected):

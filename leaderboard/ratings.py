@@ -11,25 +11,43 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaderboard import errors
-from leaderboard.votes import A_WINS, B_WINS
 
 SCALE = 400.0 / math.log(10.0)  # Elo points of one unit of log odds
 CENTRE = 1000.0
 ELO_K = 4.0  # LMArena's parameters: K 4, base 10, scale 400, start 1000
+SCORES = np.array([1.0, 0.0, 0.5, 0.5])  # of side a, by OUTCOMES
 RATED, UNBEATEN, WINLESS, APART = "rated", "unbeaten", "winless", "apart"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A fit as its intervals want it: R rated models (in the order of `Ratings.rated`) and E further parameters.
+
+    `information` float64 [R + E, R + E] is minus the derivative of the summed scores at the solution (singular along
+    the models' common shift, where only differences are identified). One vote of rated models a and b with outcome w
+    has the score `score_a[a, b, w]` for the model on side a, `score_b[a, b, w]` for the one on side b (each float64
+    [R, R, 4]) and `score_more[a, b, w]` (float64 [R, R, 4, E]) for the further parameters. All in log odds.
+    """
+
+    information: np.ndarray
+    score_a: np.ndarray
+    score_b: np.ndarray
+    score_more: np.ndarray
 
 
 @dataclass(frozen=True)
 class Ratings:
     """What a method says of K models: `rating` float64 [K] in Elo points, NaN where it has none, and `status`,
     K of: RATED; UNBEATEN or WINLESS (the likelihood has no maximum: nothing rated ever scored against it, or it
-    never scored against anything rated); APART (no chain of battles ties it to what is rated).
+    never scored against anything rated); APART (no chain of battles ties it to what is rated). `estimate` is for
+    the sandwich intervals; None for a method that depends on the order of votes.
     """
 
     method: str
     models: tuple
     rating: np.ndarray
     status: tuple
+    estimate: Estimate | None = None
 
     @property
     def rated(self):
@@ -117,9 +135,18 @@ def bradley_terry(votes, pairs):
     """Maximum likelihood over the core; whatever is not in it has no rating and moves nobody else's number."""
     members, status = core(pairs)
     rating = np.full(len(votes.models), np.nan)
-    if len(members):
-        rating[members] = SCALE * fit(pairs.only(members))
-    return Ratings("bradley-terry", votes.models, rating, status)
+    if not len(members):
+        return Ratings("bradley-terry", votes.models, rating, status)
+    inner = pairs.only(members)
+    strength = fit(inner)
+    rating[members] = SCALE * strength
+    return Ratings("bradley-terry", votes.models, rating, status, _estimate(inner, strength))
+
+
+def _estimate(pairs, strength):
+    expected, information = fisher(pairs, strength)
+    residual = SCORES - expected[:, :, None]
+    return Estimate(information, residual, -residual, np.zeros((*residual.shape, 0)))
 
 
 def elo_online(votes, k=ELO_K):
@@ -128,9 +155,7 @@ def elo_online(votes, k=ELO_K):
     It depends on the order (a standard deviation of 13-15 points over shuffles of one data set).
     """
     rating = [CENTRE] * len(votes.models)
-    scores = np.full(4, 0.5)
-    scores[A_WINS], scores[B_WINS] = 1.0, 0.0
-    battles = zip(votes.model_a.tolist(), votes.model_b.tolist(), scores[votes.winner].tolist(), strict=True)
+    battles = zip(votes.model_a.tolist(), votes.model_b.tolist(), SCORES[votes.winner].tolist(), strict=True)
     for a, b, score in battles:
         gain = k * (score - 1.0 / (1.0 + 10.0 ** ((rating[b] - rating[a]) / 400.0)))
         rating[a] += gain

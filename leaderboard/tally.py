@@ -53,14 +53,15 @@ def group_of(votes, by):
     return names, np.where(column.codes >= 0, column.codes, len(names) - 1)
 
 
-def tally(votes, by="category"):
-    """Count votes in one pass over their codes."""
+def tally(votes, by="category", weighted=False):
+    """Count votes in one pass over their codes; `weighted` adds up their weights instead (float64)."""
     names, group = group_of(votes, by)
     shape = (len(names), len(votes.models), len(votes.models), len(OUTCOMES))
     if not len(votes):
         return Tally(tuple(names), votes.models, np.zeros(shape, np.int64))
     at = np.ravel_multi_index((group, votes.model_a, votes.model_b, votes.winner), shape)
-    return Tally(tuple(names), votes.models, np.bincount(at, minlength=int(np.prod(shape))).reshape(shape))
+    weight = votes.weight if weighted else None
+    return Tally(tuple(names), votes.models, np.bincount(at, weight, int(np.prod(shape))).reshape(shape))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Votes:
     `pair_id` names the pair of images where the source has no image ids; `voter_name` is there for voters who
     agreed to be named; `signed_in` is "true" or "false". A vote whose `gold` names an outcome is a task with a
     known answer: it never counts, and `gold_answers` says per voter how many were (right, asked).
+    `weight` float64 [n] is what each vote counts in a rating, None where all count 1.
     `total` counts the rows of the source and `left_out` says by reason why some do not count.
     """
 
@@ -62,6 +63,7 @@ class Votes:
     left_out: dict = field(default_factory=dict)
     idle_exclusions: int = 0
     gold_answers: dict = field(default_factory=dict)
+    weight: np.ndarray | None = None
 
     def __len__(self):
         return len(self.winner)
@@ -72,6 +74,7 @@ class Votes:
             self,
             **{name: getattr(self, name)[rows] for name in ("model_a", "model_b", "winner", "created_at")},
             **{name: getattr(self, name).take(rows) for name in TEXT},
+            weight=None if self.weight is None else self.weight[rows],
         )
 
 
