@@ -109,14 +109,15 @@ def _log_likelihood(score, strength):
     return -float((score * np.logaddexp(0.0, strength[None, :] - strength[:, None])).sum())
 
 
-def fit(pairs, tolerance=1e-10, most_steps=100):
+def fit(pairs, start=None, tolerance=1e-10, most_steps=100):
     """Log strengths [K], mean zero, that maximise the Bradley-Terry likelihood with a draw as half a win each.
 
-    Newton's method with step halving on the K x K system; the caller guarantees one strongly connected set.
-    Converged when the largest gradient is below `tolerance` of a model's battles. Raises NotConverged.
+    Newton's method with step halving on the K x K system, from the log strengths `start` [K] where they are given;
+    the caller guarantees one strongly connected set. Converged when the largest gradient is below `tolerance` of a
+    model's battles. Raises NotConverged.
     """
     score, battles = pairs.score, pairs.battles.sum(axis=1)
-    strength = np.zeros(len(battles))
+    strength = np.zeros(len(battles)) if start is None else start - start.mean()
     value = _log_likelihood(score, strength)
     for _ in range(most_steps):
         expected, information = fisher(pairs, strength)
