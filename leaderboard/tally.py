@@ -97,18 +97,20 @@ def tally(votes, by="category", weighted=False):
 
 @dataclass(frozen=True)
 class Pairs:
-    """One group's counts without sides, each float64 [K, K]: at [i, j] what i did against j."""
+    """One group's counts without sides, each float64 [K, K]: at [i, j] what i did against j. `counts` [K, K, 4] are
+    the same by side and outcome, None where they were never known."""
 
     wins: np.ndarray
     both_good: np.ndarray
     both_bad: np.ndarray
+    counts: np.ndarray | None = None
 
     @classmethod
     def of(cls, counts):
         """From int64 [K, K, 4]."""
         turned = counts.transpose(1, 0, 2)
         both = counts + turned
-        return cls(counts[..., A_WINS] + turned[..., B_WINS], both[..., BOTH_GOOD], both[..., BOTH_BAD])
+        return cls(counts[..., A_WINS] + turned[..., B_WINS], both[..., BOTH_GOOD], both[..., BOTH_BAD], counts)
 
     @property
     def draws(self):
@@ -128,4 +130,5 @@ class Pairs:
     def only(self, models):
         """The same among these models alone (indices)."""
         at = np.ix_(models, models)
-        return Pairs(self.wins[at], self.both_good[at], self.both_bad[at])
+        counts = None if self.counts is None else self.counts[at]
+        return Pairs(self.wins[at], self.both_good[at], self.both_bad[at], counts)
