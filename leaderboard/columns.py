@@ -28,6 +28,11 @@ class Coded:
     def __len__(self):
         return len(self.codes)
 
+    def to_pylist(self):
+        """The cells as text, None where empty."""
+        names = [*self.names, None]
+        return [names[code] for code in self.codes.tolist()]
+
     def take(self, rows):
         """The same names, with only these rows (a mask or row numbers)."""
         return Coded(self.codes[rows], self.names)
@@ -58,7 +63,9 @@ def nothing(rows):
 
 
 def encode(column):
-    """A list or ChunkedArray -> Coded. None, NaN and '' are empty; any other cell becomes text."""
+    """A list or ChunkedArray -> Coded (a Coded stays). None, NaN and '' are empty; any other cell becomes text."""
+    if isinstance(column, Coded):
+        return column
     if not isinstance(column, list):
         return _encode_arrow(column)
     try:

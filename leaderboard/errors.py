@@ -5,6 +5,8 @@ LeaderboardError
 │   ├── SourceNotFound       no such file, folder or data set
 │   ├── UnknownFileType      a file whose ending names no reader
 │   ├── Unreadable           it is there, but is not what its name says
+│   ├── AmbiguousFormat      its columns are those of several formats, or its files are several data sets
+│   ├── TooLarge             more of it would have to be downloaded than is decent
 │   └── HubError             the Hub refused or could not be reached
 ├── BadVotes                 the source was read, but its rows can't be trusted
 │   ├── MissingColumn        a required column is absent
@@ -37,6 +39,14 @@ class UnknownFileType(SourceError):
 
 class Unreadable(SourceError):
     """The file is there, but is not what its name says."""
+
+
+class AmbiguousFormat(SourceError):
+    """Its columns are those of several formats, or its files are several data sets: the reader has to choose."""
+
+
+class TooLarge(SourceError):
+    """More of it would have to be downloaded than is decent without asking."""
 
 
 class HubError(SourceError):

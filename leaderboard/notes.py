@@ -13,9 +13,10 @@ from leaderboard.votes import A_WINS, B_WINS
 def notes_of(votes, counts, whole, method, by, groups):
     """The notes of a board: `counts` int64 [K, K, 4] by side, `whole` its standings.Table. A tuple of str."""
     if not len(votes):
-        return ("No vote counts yet.", *_left_out(votes))
+        return ("No vote counts yet.", *_left_out(votes), *votes.notes)
     return tuple(
         _left_out(votes)
+        + list(votes.notes)
         + _reading(method)
         + _preliminary(whole)
         + _unrated(whole)

@@ -1,20 +1,26 @@
 """Owns reading: a source's name -> its raw `votes` and `exclusions` tables, unchecked (votes.py checks them).
 
-A source is a .parquet, .csv or .jsonl file; a folder, either of Parquet files or laid out as the published
-data set (`data/votes/**/*.parquet`, `data/exclusions/**/*.parquet`); a ledger (.sqlite), opened read-only;
-or the id of a data set on the Hub (`user/name`, optionally `user/name@revision`). To read another kind of
-file, add a function and its row in READERS.
+A source is a .parquet, .csv, .tsv, .jsonl or .json file; several Parquet files by a pattern such as
+'data/train-*.parquet'; a folder, either of Parquet files or laid out as the published data set
+(`data/votes/**/*.parquet`, `data/exclusions/**/*.parquet`); a ledger (.sqlite), opened read-only; or the id of a data
+set on the Hub (`user/name`, `user/name@revision`, `user/name:data/train`). Its columns are those of any format of
+leaderboard.formats. To read another kind of file, add a function and its row in READERS.
 """
 
+import csv
+import glob
 import json
 import re
 import sqlite3
-from dataclasses import dataclass
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import quote
 
-from leaderboard import errors
-from leaderboard.formats import foreign_columns
+from leaderboard import errors, remote
+from leaderboard.formats import arena, convert, interesting, recognise
 
 REQUIRED = ("model_a", "model_b", "winner")
 TEXT = (
@@ -23,48 +29,87 @@ TEXT = (
 )
 OPTIONAL = ("created_at", *TEXT, "extra")
 EXCLUSION_COLUMNS = ("vote_id", "reason", "created_at")
-HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
+HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?(?::(\S+))?")
+SPLIT = re.compile(r"(.+)-\d{5}-of-\d{5}(-[0-9a-f]+)?\.parquet")  # as the `datasets` library names its shards
 
 
 @dataclass(frozen=True)
 class Raw:
     """A source as read: a name to show, the columns of its two tables by name, and the Hub's commit.
 
-    A column is a list or a pyarrow ChunkedArray (see leaderboard.columns); all of a table have one length.
+    `votes` has the names of the published table, whatever the format was; `left_out` counts by reason the rows that
+    its format knows to be no votes, and `notes` says what a reader must know of it. A column is a list, a pyarrow
+    ChunkedArray or Coded (see leaderboard.columns); all of a table have one length.
     """
 
     name: str
     votes: dict
     exclusions: dict | None = None
     revision: str | None = None
+    left_out: dict = field(default_factory=dict)
+    notes: tuple = ()
 
 
-def open_source(source):
-    """Read a source, whatever it is, into a Raw. Raises errors.SourceError and its kinds."""
-    path = Path(source).expanduser()
+def raw_of(name, columns, exclusions=None, revision=None, source_format=None):
+    """Columns of any format -> Raw. Raises errors.BadVotes, AmbiguousFormat and UnknownChoice."""
+    found = convert(columns, source_format)
+    return Raw(name, found.columns, exclusions, revision, found.left_out, found.notes)
+
+
+@contextmanager
+def saying(name):
+    """What is wrong with a source's votes, led by the source's name."""
+    try:
+        yield
+    except (errors.BadVotes, errors.AmbiguousFormat) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def open_source(source, source_format=None):
+    """Read a source, whatever it is, into a Raw; `source_format` names its format where its columns can't.
+
+    Raises errors.SourceError and errors.BadVotes with their kinds, and UnknownChoice for a format that is in no table.
+    """
+    with saying(source):
+        return _open(Path(source).expanduser(), str(source), source_format)
+
+
+def _open(path, name, source_format):
     try:
         if path.is_dir():
-            return _folder(path, str(source))
+            return _folder(path, name, source_format)
         if path.is_file():
             if path.suffix.lower() not in READERS:
                 raise errors.UnknownFileType(
-                    f"{source}: can't read {path.suffix or 'a file without an ending'};"
+                    f"{name}: can't read {path.suffix or 'a file without an ending'};"
                     f" known are {', '.join(READERS)}, a folder, or user/name on the Hub"
                 )
-            return READERS[path.suffix.lower()](path, str(source))
+            return READERS[path.suffix.lower()](path, name, source_format)
+        if found := sorted(file for file in glob.glob(str(path), recursive=True) if file.endswith(".parquet")):
+            return _shards(name, [Path(file) for file in found], source_format)
     except OSError as error:
-        raise errors.Unreadable(f"{source}: {_one_line(error)}") from error
-    if (found := HUB_ID.fullmatch(str(source))) and path.suffix.lower() not in READERS:
-        return _hub(str(source), *found.groups())
-    raise errors.SourceNotFound(f"{source}: no such file or folder")
+        raise errors.Unreadable(f"{name}: {_one_line(error)}") from error
+    if (found := HUB_ID.fullmatch(name)) and path.suffix.lower() not in READERS:
+        return _hub(name, *found.groups(), source_format)
+    raise errors.SourceNotFound(f"{name}: no such file or folder")
 
 
 def _one_line(error):
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _wanted():
-    return set(REQUIRED) | set(OPTIONAL) | foreign_columns()
+def _column_names(schema):
+    """The columns of a Parquet schema, nested ones as `a.b`."""
+    import pyarrow as pa
+
+    found = []
+    for part in schema:
+        if pa.types.is_struct(part.type):
+            inner = _column_names([part.type.field(at) for at in range(part.type.num_fields)])
+            found += [f"{part.name}.{name}" for name in inner]
+        else:
+            found.append(part.name)
+    return found
 
 
 def _parquet_columns(files, wanted):
@@ -76,7 +121,7 @@ def _parquet_columns(files, wanted):
     for file in files:
         try:
             with pq.ParquetFile(file) as parquet:
-                names = [name for name in parquet.schema_arrow.names if name in wanted]
+                names = [name for name in _column_names(parquet.schema_arrow) if name in wanted]
                 tables.append(parquet.read(columns=names))
         except (pa.ArrowException, OSError) as error:
             raise errors.Unreadable(f"{file}: not a readable Parquet file ({_one_line(error)})") from error
@@ -90,45 +135,104 @@ def _by_name(table):
     return {name: table[name] for name in table.column_names}
 
 
-def _parquet(path, name):
-    return Raw(name, _parquet_columns([path], _wanted()))
-
-
-def _csv(path, name):
+def _format_of(files, source_format):
+    """The format of Parquet files by the columns of all of them, and how many bytes its columns take, compressed."""
     import pyarrow as pa
-    import pyarrow.csv as pcsv
+    import pyarrow.parquet as pq
 
-    text = {column: pa.string() for column in _wanted()}
-    try:
-        table = pcsv.read_csv(path, convert_options=pcsv.ConvertOptions(column_types=text))
-        return Raw(name, _by_name(table.select([column for column in table.column_names if column in text])))
-    except (pa.ArrowException, KeyError) as error:
-        raise errors.Unreadable(f"{name}: not a readable CSV file ({_one_line(error)})") from error
+    names, sizes = set(), Counter()
+    for file in files:
+        try:
+            with pq.ParquetFile(file) as parquet:
+                names.update(_column_names(parquet.schema_arrow))
+                for group in range(parquet.num_row_groups):
+                    row_group = parquet.metadata.row_group(group)
+                    for at in range(row_group.num_columns):
+                        chunk = row_group.column(at)
+                        sizes[chunk.path_in_schema] += chunk.total_compressed_size
+        except (pa.ArrowException, OSError) as error:
+            raise errors.Unreadable(f"{file}: not a readable Parquet file ({_one_line(error)})") from error
+    form = recognise(names, source_format)
+    return form, sum(size for path, size in sizes.items() if any(f"{path}.".startswith(f"{n}.") for n in form.COLUMNS))
 
 
-def _jsonl(path, name):
-    rows = []
+def _shards(name, files, source_format):
+    """Parquet files of one data set -> Raw, of whatever format."""
+    form, _ = _format_of(files, source_format)
+    return raw_of(name, _parquet_columns(files, form.COLUMNS), source_format=source_format)
+
+
+def _parquet(path, name, source_format):
+    return _shards(name, [path], source_format)
+
+
+def _separated(delimiter):
+    def read(path, name, source_format):
+        import pyarrow as pa
+        import pyarrow.csv as pcsv
+
+        try:
+            with open(path, newline="", encoding="utf-8-sig") as file:
+                names = next(csv.reader(file, delimiter=delimiter), [])
+            wanted = recognise(names, source_format).COLUMNS if names else ()
+            columns = [column for column in names if column in wanted]
+            table = pcsv.read_csv(
+                path,
+                parse_options=pcsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=pcsv.ConvertOptions(
+                    column_types={column: pa.string() for column in columns}, include_columns=columns
+                ),
+            )
+        except UnicodeDecodeError as error:
+            raise errors.Unreadable(f"{name}: not UTF-8 text") from error
+        except (pa.ArrowException, csv.Error, KeyError) as error:
+            raise errors.Unreadable(f"{name}: not a readable CSV file ({_one_line(error)})") from error
+        return raw_of(name, _by_name(table), source_format=source_format)
+
+    return read
+
+
+def _jsonl(path, name, source_format):
+    rows, keys = [], interesting()
     with open(path, encoding="utf-8-sig") as lines:
         try:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    rows.append(json.loads(line))
-                    if not isinstance(rows[-1], dict):
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
                         raise errors.Unreadable(f"{name}: line {number} is not a JSON object")
+                    rows.append({key: cell for key, cell in row.items() if key in keys})
         except UnicodeDecodeError as error:
             raise errors.Unreadable(f"{name}: not UTF-8 text") from error
         except json.JSONDecodeError as error:
             raise errors.Unreadable(f"{name}: line {number} is not JSON ({error.msg})") from error
+    return _from_rows(name, rows, source_format)
+
+
+def _json(path, name, source_format):
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise errors.Unreadable(f"{name}: not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise errors.Unreadable(f"{name}: not JSON (line {error.lineno}: {error.msg})") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise errors.Unreadable(f"{name}: a .json file of votes is one array of objects, one a row")
+    keys = interesting()
+    return _from_rows(name, [{key: row[key] for key in row if key in keys} for row in rows], source_format)
+
+
+def _from_rows(name, rows, source_format):
     if not rows:
         raise errors.Unreadable(f"{name}: this file holds no rows")
-    found = set().union(*rows) & _wanted()
-    return Raw(name, {column: [row.get(column) for row in rows] for column in sorted(found)})
+    columns = {column: [row.get(column) for row in rows] for column in sorted(set().union(*rows))}
+    return raw_of(name, columns, source_format=source_format)
 
 
-def _sqlite(path, name):
+def _sqlite(path, name, source_format):
     connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True, timeout=10)
     try:
-        votes = _sqlite_columns(connection, "votes", _wanted())
+        votes = _sqlite_columns(connection, "votes", arena.COLUMNS)
         exclusions = _sqlite_columns(connection, "exclusions", set(EXCLUSION_COLUMNS))
     except sqlite3.DatabaseError as error:
         raise errors.Unreadable(f"{name}: not a readable SQLite ledger ({_one_line(error)})") from error
@@ -136,7 +240,7 @@ def _sqlite(path, name):
         connection.close()
     if votes is None:
         raise errors.Unreadable(f"{name}: this SQLite file has no table `votes`")
-    return Raw(name, votes, exclusions)
+    return raw_of(name, votes, exclusions, source_format=source_format)
 
 
 def _sqlite_columns(connection, table, wanted):
@@ -148,49 +252,62 @@ def _sqlite_columns(connection, table, wanted):
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
-def _folder(folder, name):
+def _folder(folder, name, source_format):
     for base in (folder / "data", folder):
         files = sorted((base / "votes").rglob("*.parquet"))
         if files:
             moderation = sorted((base / "exclusions").rglob("*.parquet"))
             exclusions = _parquet_columns(moderation, set(EXCLUSION_COLUMNS)) if moderation else None
-            return Raw(name, _parquet_columns(files, _wanted()), exclusions)
+            form, _ = _format_of(files[:1], source_format)
+            return raw_of(name, _parquet_columns(files, form.COLUMNS), exclusions, source_format=source_format)
     files = sorted(folder.rglob("*.parquet"))
     if not files:
         raise errors.SourceNotFound(f"{name}: this folder holds no .parquet file")
-    return Raw(name, _parquet_columns(files, _wanted()))
+    _one_data_set([file.relative_to(folder).as_posix() for file in files], f"'{name}/PATH*.parquet'")
+    return _shards(name, files, source_format)
 
 
-def _hub(name, repo, revision):
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    quiet = are_progress_bars_disabled()
-    disable_progress_bars()  # standard error is for the one line that says what is wrong
-    try:
-        folder = Path(
-            snapshot_download(
-                repo, repo_type="dataset", revision=revision, allow_patterns=["data/votes/**", "data/exclusions/**"]
-            )
+def _one_data_set(paths, how):
+    """Raises AmbiguousFormat where shards as the `datasets` library names them belong to several splits or configs:
+    splits may hold the same votes twice, so which are meant is for the reader to say."""
+    splits = sorted({found[1] for path in paths if (found := SPLIT.fullmatch(path))})
+    if len(splits) > 1:
+        more = f" and {len(splits) - 12} others" if len(splits) > 12 else ""
+        raise errors.AmbiguousFormat(
+            f"it holds {len(splits)} parts that may share votes: {', '.join(splits[:12])}{more}; "
+            f"name one (a * stands for anything): {how}"
         )
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise errors.SourceNotFound(f"{name}: neither a file here nor a data set that the Hub shows us") from error
-    except Exception as error:  # the Hub's client raises its transport's own kinds too
-        raise errors.HubError(f"{name}: the Hub did not answer as hoped ({_one_line(error)[:200]})") from error
-    finally:
-        if not quiet:
-            enable_progress_bars()
-    if not (folder / "data" / "votes").is_dir():
-        raise errors.SourceNotFound(f"{name}: this data set has no data/votes/**/*.parquet")
-    raw = _folder(folder, name)
-    return Raw(name, raw.votes, raw.exclusions, folder.name)
+
+
+def _hub(name, repo, revision, part, source_format):
+    if not part:
+        folder = remote.download(name, repo, revision)
+        if (folder / "data" / "votes").is_dir():
+            return replace(_folder(folder, name, source_format), revision=folder.name)
+        revision = folder.name
+    commit, paths = remote.parquet_files(name, repo, revision)
+    if part:
+        patterns = (part, f"{part}/*", f"{part}-*")
+        paths = [path for path in paths if any(fnmatch(path, pattern) for pattern in patterns)]
+    if not paths:
+        where = f" under {part}" if part else ""
+        raise errors.SourceNotFound(
+            f"{name}: this data set has no data/votes/**/*.parquet, nor other Parquet files{where}"
+        )
+    if not part:
+        _one_data_set(paths, f"{repo}:PATH")
+    with remote.opened(name, repo, commit, paths) as files:
+        form, size = _format_of(files, source_format)
+        remote.refuse_large(name, repo, commit, size)
+        return raw_of(name, _parquet_columns(files, form.COLUMNS), revision=commit, source_format=source_format)
 
 
 READERS = {
     ".parquet": _parquet,
-    ".csv": _csv,
+    ".csv": _separated(","),
+    ".tsv": _separated("\t"),
     ".jsonl": _jsonl,
+    ".json": _json,
     ".sqlite": _sqlite,
     ".sqlite3": _sqlite,
     ".db": _sqlite,

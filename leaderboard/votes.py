@@ -13,8 +13,7 @@ import numpy as np
 
 from leaderboard import errors
 from leaderboard.columns import EMPTY, NO_TIME, Coded, encode, milliseconds, nothing, plural, some
-from leaderboard.formats import to_votes_columns
-from leaderboard.sources import OPTIONAL, REQUIRED, TEXT, Raw, open_source
+from leaderboard.sources import OPTIONAL, REQUIRED, TEXT, Raw, open_source, raw_of, saying
 
 OUTCOMES = ("model_a", "model_b", "both_good", "both_bad")
 A_WINS, B_WINS, BOTH_GOOD, BOTH_BAD = range(4)
@@ -35,7 +34,8 @@ class Votes:
     agreed to be named; `signed_in` is "true" or "false". A vote whose `gold` names an outcome is a task with a
     known answer: it never counts, and `gold_answers` says per voter how many were (right, asked).
     `weight` float64 [n] is what each vote counts in a rating, None where all count 1.
-    `total` counts the rows of the source and `left_out` says by reason why some do not count.
+    `total` counts the rows of the source and `left_out` says by reason why some do not count; `notes` are sentences
+    that a reader of these votes must know because of the source's format.
     """
 
     models: tuple
@@ -64,6 +64,7 @@ class Votes:
     idle_exclusions: int = 0
     gold_answers: dict = field(default_factory=dict)
     weight: np.ndarray | None = None
+    notes: tuple = ()
 
     def __len__(self):
         return len(self.winner)
@@ -78,12 +79,13 @@ class Votes:
         )
 
 
-def read_votes(source, mode=MAIN_MODE):
+def read_votes(source, mode=MAIN_MODE, source_format=None):
     """Read any source (see leaderboard.sources) into checked Votes of one mode.
 
-    Raises errors.SourceError where it can't be read and errors.BadVotes where its rows can't be trusted.
+    `source_format` names a row of leaderboard.formats.FORMATS; without it the columns decide. Raises
+    errors.SourceError where it can't be read and errors.BadVotes where its rows can't be trusted.
     """
-    return check(open_source(source), mode)
+    return check(open_source(source, source_format), mode)
 
 
 def votes_from_rows(rows, exclusions=(), mode=MAIN_MODE, source="memory"):
@@ -95,12 +97,10 @@ def votes_from_rows(rows, exclusions=(), mode=MAIN_MODE, source="memory"):
 
 
 def from_arrow(table, exclusions=None, mode=MAIN_MODE, source="memory"):
-    """Checked Votes from a pyarrow Table with the columns of `votes` (and one of `exclusions`)."""
-    raw = Raw(
-        source,
-        {name: table[name] for name in table.column_names},
-        None if exclusions is None else {name: exclusions[name] for name in exclusions.column_names},
-    )
+    """Checked Votes from a pyarrow Table with the columns of any format (and one of `exclusions`)."""
+    moderation = None if exclusions is None else {name: exclusions[name] for name in exclusions.column_names}
+    with saying(source):
+        raw = raw_of(source, {name: table[name] for name in table.column_names}, moderation)
     return check(raw, mode)
 
 
@@ -112,14 +112,12 @@ def columns_of(rows, names):
 
 def check(raw, mode=MAIN_MODE):
     """A Raw source -> Votes. Raises errors.BadVotes, its message led by the source's name."""
-    try:
+    with saying(raw.name):
         return _check(raw, mode)
-    except errors.BadVotes as error:
-        raise type(error)(f"{raw.name}: {error}") from None
 
 
 def _check(raw, mode):
-    columns = to_votes_columns(raw.votes)
+    columns = raw.votes
     for name in REQUIRED:
         if name not in columns:
             found = ", ".join(sorted(columns)) or "none"
@@ -155,7 +153,7 @@ def _check(raw, mode):
     leave_out(gold, "gold")
     leave_out(model_a == model_b, "self_battle")
     counts = np.bincount(reason, minlength=len(reasons))
-    left_out = Counter()
+    left_out = Counter(raw.left_out)
     for why, count in zip(reasons[1:], counts[1:], strict=True):
         left_out[why] += int(count)
 
@@ -173,10 +171,11 @@ def _check(raw, mode):
         **text,
         source=raw.name,
         revision=raw.revision,
-        total=rows,
+        total=rows + sum(raw.left_out.values()),
         left_out={why: left_out[why] for why in sorted(left_out) if left_out[why]},
         idle_exclusions=idle,
         gold_answers=gold_answers,
+        notes=tuple(raw.notes),
     )
 
 

@@ -4,27 +4,31 @@
 and `question_id` names the battle. The outcomes `tie` and `tie (bothbad)` are read by `leaderboard.votes`.
 """
 
+from leaderboard.columns import encode
+from leaderboard.formats.base import Converted, cells, renamed
+
 NAME = "lmarena"
-COLUMNS = frozenset({"model_a", "model_b", "winner", "tstamp", "anony", "judge", "question_id"})
-RENAMED = {"question_id": "vote_id", "judge": "voter"}
+ABOUT = "battles of LMArena (Chatbot Arena): model_a, model_b, winner, tstamp; judge, anony, question_id"
+NEEDS = frozenset({"model_a", "model_b", "winner", "tstamp"})
+RENAMED = {"model_a": "model_a", "model_b": "model_b", "winner": "winner", "question_id": "vote_id", "judge": "voter"}
+KEPT = ("prompt", "category", "mode")
+COLUMNS = NEEDS | {"anony", *RENAMED, *KEPT}
 
 
-def matches(columns):
+def matches(names):
     """True where the columns are those of an LMArena file and not already ours."""
-    return {"model_a", "model_b", "winner", "tstamp"} <= set(columns) and "created_at" not in columns
+    return set(names) >= NEEDS and "created_at" not in names
 
 
 def convert(columns):
-    """Raw columns by LMArena's names -> by ours: tstamp to created_at (ms), judge to voter, anony to mode."""
-    out = {RENAMED.get(name, name): cells for name, cells in columns.items() if name not in ("tstamp", "anony")}
-    out["created_at"] = [_milliseconds(cell) for cell in _cells(columns["tstamp"])]
+    """tstamp to created_at (ms), judge to voter, anony to mode."""
+    out = renamed(columns, RENAMED | {name: name for name in KEPT})
+    out["created_at"] = [_milliseconds(cell) for cell in cells(columns["tstamp"])]
     if "anony" in columns and "mode" not in columns:
-        out["mode"] = [_mode(cell) for cell in _cells(columns["anony"])]
-    return out
-
-
-def _cells(column):
-    return column if isinstance(column, list) else column.to_pylist()
+        out["mode"] = encode(columns["anony"]).renamed(
+            lambda name: {"true": "anonymous", "false": "named"}.get(name.lower())
+        )
+    return Converted(out)
 
 
 def _milliseconds(cell):
@@ -32,7 +36,3 @@ def _milliseconds(cell):
         return None if cell is None or cell == "" else round(float(cell) * 1000)
     except ValueError:
         return cell  # text that is no number: the check of created_at names it
-
-
-def _mode(cell):
-    return {"true": "anonymous", "false": "named"}.get(str(cell).lower())
