@@ -6,6 +6,8 @@ module and a cached property here.
 
 from functools import cached_property
 
+import numpy as np
+
 from leaderboard.board import DEFAULT_METHOD, build
 
 
@@ -26,3 +28,31 @@ class Study:
     def board(self):
         """The Leaderboard: standings, groups, pairs and notes. Raises errors.UnknownChoice."""
         return build(self.votes, self.method, self.seed, self.by, self.models)
+
+    @cached_property
+    def ballots(self):
+        """The votes by pair of images, as agreement compares them."""
+        from leaderboard.agreement import ballots
+
+        return ballots(self.votes)
+
+    @cached_property
+    def agreement(self):
+        """The Agreement of all votes, then of each group."""
+        from leaderboard.agreement import agreements
+
+        return agreements(self.votes, self.ballots, self.by, np.random.default_rng(self.seed))
+
+    @cached_property
+    def voters(self):
+        """The Voters: what each cast, and how often they agree with the others."""
+        from leaderboard.voters import voters
+
+        return voters(self.votes, self.ballots)
+
+    @cached_property
+    def history(self):
+        """The History: the standings at up to 30 dates."""
+        from leaderboard.history import history
+
+        return history(self.votes, self.method, self.seed)

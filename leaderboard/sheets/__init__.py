@@ -3,10 +3,16 @@
 To add a table to the command line and the page, write the function and its row.
 """
 
+from leaderboard.sheets.history import history
 from leaderboard.sheets.overview import categories, pairs, standings
+from leaderboard.sheets.voters import agreement, overlap, voters
 
 SHEETS = {
     "standings": standings,
     "categories": categories,
     "pairs": pairs,
+    "agreement": agreement,
+    "overlap": overlap,
+    "voters": voters,
+    "history": history,
 }
