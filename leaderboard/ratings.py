@@ -150,12 +150,12 @@ def _estimate(pairs, strength):
     return Estimate(information, residual, -residual, np.zeros((*residual.shape, 0)))
 
 
-def elo_online(votes, k=ELO_K):
-    """The ticker: float64 [K] after one update a vote in order of time, everyone starting at 1000.
+def elo_online(votes, k=ELO_K, start=None):
+    """The ticker: float64 [K] after one update a vote in order of time, everyone starting at 1000 (or `start` [K]).
 
     It depends on the order (a standard deviation of 13-15 points over shuffles of one data set).
     """
-    rating = [CENTRE] * len(votes.models)
+    rating = [CENTRE] * len(votes.models) if start is None else list(start)
     battles = zip(votes.model_a.tolist(), votes.model_b.tolist(), SCORES[votes.winner].tolist(), strict=True)
     for a, b, score in battles:
         gain = k * (score - 1.0 / (1.0 + 10.0 ** ((rating[b] - rating[a]) / 400.0)))

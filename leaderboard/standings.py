@@ -53,8 +53,11 @@ class Table:
     gap_p: float | None
 
 
-def table(votes, pairs, method, rng):
-    """Rank the models of `votes` that took part in a battle; `pairs` are the same votes' counts."""
+def table(votes, pairs, method, rng, ticker=None):
+    """Rank the models of `votes` that took part in a battle; `pairs` are the same votes' counts.
+
+    `ticker` float64 [K] is their online Elo, where that is known already.
+    """
     battles = pairs.battles.sum(axis=1)
     taking_part = np.flatnonzero(battles)
     ratings = METHODS[method](votes, pairs)
@@ -79,7 +82,7 @@ def table(votes, pairs, method, rng):
         elif bound is not None:
             at_least[votes.models[model]] = bound + shift
     rank = overlap_ranks(lower, upper)
-    ticker = elo_online(votes)
+    ticker = elo_online(votes) if ticker is None else ticker
     wins, losses = pairs.wins.sum(axis=1), pairs.wins.sum(axis=0)
     good, bad = pairs.both_good.sum(axis=1), pairs.both_bad.sum(axis=1)
 
