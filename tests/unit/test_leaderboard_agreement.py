@@ -1,6 +1,5 @@
 """Overlap and agreement, against hand-made cases, brute force, the library `krippendorff` and real votes."""
 
-import csv
 from itertools import combinations
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from leaderboard.agreement import (
 )
 from leaderboard.sheets import SHEETS
 from leaderboard.study import Study
-from leaderboard.votes import OUTCOMES, votes_from_rows
+from leaderboard.votes import OUTCOMES, read_votes, votes_from_rows
 from tests.leaderboard_rows import row, simulated
 
 LLMFAO = Path(__file__).parents[3] / "shared" / "data" / "llmfao" / "crowd-comparisons.csv"
@@ -250,13 +249,7 @@ def test_the_same_votes_in_another_order_with_sides_changed_say_the_same():
 
 @pytest.mark.skipif(not LLMFAO.exists(), reason="the votes of llmfao are not here")
 def test_the_published_alpha_of_llmfao():
-    outcome = {"left": "model_a", "right": "model_b", "tie": "tie"}
-    with open(LLMFAO, encoding="utf-8") as lines:
-        table = list(csv.DictReader(lines))
-    votes = votes_from_rows(
-        row(line["left"], line["right"], outcome[line["winner"]], voter=line["worker"], pair_id=line["id"])
-        for line in table
-    )
+    votes = read_votes(LLMFAO)
     found = ballots(votes)
     assert len(votes) == 8931 and found.pairs == 2139 and found.repeats == 0
     whole = measure("all", found.counts(), rng())
