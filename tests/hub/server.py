@@ -33,6 +33,7 @@ class Request:
     path: str
     status: int  # 0: no answer was sent
     sent: int  # bytes of the client's body
+    answered: int = 0  # bytes of the answer's body
 
 
 @dataclass
@@ -107,17 +108,17 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _handle(self) -> None:
-        status, body = 0, b""
+        status, body, answered = 0, b"", 0
         try:
             body = self._read()
             reply = self._answer(body)
             self._send(reply)
-            status = reply.status
+            status, answered = reply.status, len(reply.body) if self.command == "GET" else 0
         except _Reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
         finally:
-            self.server.hub.requests.append(Request(self.command, self.path, status, len(body)))
+            self.server.hub.requests.append(Request(self.command, self.path, status, len(body), answered))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _handle
 
