@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 
 from leaderboard import errors
+from leaderboard.clusters import AUTO, capped, check_known
 from leaderboard.columns import NO_TIME, iso
 from leaderboard.intervals import wilson
 from leaderboard.notes import notes_of
@@ -109,24 +110,26 @@ def _plain(value):
     return round(value, 6) + 0.0 if isinstance(value, float) else value
 
 
-def build(votes, method=DEFAULT_METHOD, seed=0, by="category", models=None):
+def build(votes, method=DEFAULT_METHOD, seed=0, by="category", models=None, clusters=AUTO, voter_cap=None):
     """Compute the Leaderboard of checked Votes; the same votes, method and seed give the same one.
 
-    Raises errors.UnknownChoice for a method or grouping that is in no table.
+    `clusters` says which votes are taken together (see leaderboard.clusters), `voter_cap` the most votes that one
+    voter weighs. Raises errors.UnknownChoice for a method, grouping or clustering that is in no table.
     """
     if method not in METHODS:
         raise errors.UnknownChoice(f"no method is called {method!r}; known are {', '.join(METHODS)}")
+    check_known(votes, clusters, voter_cap)
+    votes = capped(votes, voter_cap)
     counts = tally(votes, by)
     names, codes = group_of(votes, by)
     overall = Pairs.of(counts.total())
-    whole = table(votes, overall, method, np.random.default_rng(seed))
+    whole = table(votes, overall, method, np.random.default_rng(seed), clusters=clusters)
     tables = {}
     if names != (UNGROUPED,):
-        for at, name in enumerate(names):
-            part = votes.where(codes == at)
-            if len(part):
+        for at, (name, part) in enumerate(zip(names, votes.split(codes, len(names)), strict=True)):
+            if counts.counts[at].any():
                 rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-                tables[name] = table(part, Pairs.of(counts.counts[at]), method, rng)
+                tables[name] = table(part, Pairs.of(counts.counts[at]), method, rng, clusters=clusters)
     verdict = verdicts(tables)
     groups = {
         name: Group(int(counts.counts[at].sum()), tables[name].rows, verdict[name])
@@ -148,13 +151,12 @@ def build(votes, method=DEFAULT_METHOD, seed=0, by="category", models=None):
 
 def _source(votes):
     timed = votes.created_at[votes.created_at != NO_TIME]
-    voters = np.unique(votes.voter.codes[votes.voter.codes >= 0])
     return Source(
         votes.total,
         len(votes),
         dict(votes.left_out),
         len(votes.models),
-        len(voters),
+        len(votes.voter.present()),
         iso(timed.min()) if len(timed) else None,
         iso(timed.max()) if len(timed) else None,
         votes.revision,

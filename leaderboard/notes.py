@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from leaderboard.clusters import FEWEST_CLUSTERS
 from leaderboard.columns import plural
-from leaderboard.intervals import FEWEST_CLUSTERS, wilson
+from leaderboard.intervals import LIKELIHOOD, wilson
+from leaderboard.likelihood import FEW_BATTLES
 from leaderboard.ratings import APART, RATED, UNBEATEN, WINLESS
 from leaderboard.standings import VOTE_FLOOR
 from leaderboard.tally import UNGROUPED
@@ -107,18 +109,35 @@ def _sides(counts):
 
 
 def _prompts(votes, whole, method):
+    found = []
     prompts = len(np.unique(votes.prompt_id.codes[votes.prompt_id.codes >= 0]))
-    if not prompts:
-        return []
-    text = f"The votes are on {plural(prompts, 'prompt', 'prompts')}"
-    if method != "bradley-terry":
-        return [f"{text}."]
+    if prompts:
+        found.append(f"The votes are on {plural(prompts, 'prompt', 'prompts')}.")
+    if method == "elo":
+        return found
     if whole.clustered:
-        return [f"{text}; intervals take the votes on one prompt together."]
-    return [
-        f"{text}; intervals treat votes as independent, which is too narrow where few prompts are voted on "
-        f"often (they are taken together from {FEWEST_CLUSTERS} prompts on)."
-    ]
+        shared = " and ".join({"prompt": "on one prompt", "voter": "by one voter"}[way] for way in whole.clustered)
+        found.append(f"Intervals take the votes {shared} together.")
+    elif prompts or (votes.voter.codes >= 0).any():
+        found.append(
+            "Intervals treat votes as independent, which is too narrow where few prompts are voted on often or few "
+            f"people cast most votes (they are taken together from {FEWEST_CLUSTERS} prompts or voters on)."
+        )
+    if votes.weight is not None:
+        found.append(
+            f"Votes carry weights, {votes.weight.sum():,.0f} in all: ratings and intervals use them; the columns of "
+            "votes, wins and shares count every vote once."
+        )
+    few = [row.model for row in whole.rows if whole.kinds.get(row.model) == LIKELIHOOD]
+    if few:
+        found.append(f"Likelihood-ratio intervals, with fewer than {FEW_BATTLES} battles: {', '.join(few)}.")
+    for group in whole.components:
+        inside = ", ".join(
+            f"{name} {rating:+.0f} ({low:+.0f} to {high:+.0f})"
+            for name, rating, low, high in zip(group.models, group.rating, group.lower, group.upper, strict=True)
+        )
+        found.append(f"Not rated, but comparable among themselves, from their own mean: {inside}.")
+    return found
 
 
 def _groups(by, groups):

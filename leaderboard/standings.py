@@ -5,8 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.intervals import INTERVALS, one_sided_bound, overlap_ranks, simultaneous_ranks
+from leaderboard.clusters import AUTO
+from leaderboard.components import components
+from leaderboard.intervals import INTERVALS, one_sided_bound
+from leaderboard.likelihood import FEW_BATTLES
+from leaderboard.ranks import overlap_ranks, simultaneous_ranks
 from leaderboard.ratings import CENTRE, METHODS, UNBEATEN, WINLESS, anchor_weights, elo_online
+from leaderboard.sequence import widening
+from leaderboard.tally import Pairs, tally
 
 VOTE_FLOOR = 30  # with fewer votes a model is preliminary
 
@@ -42,41 +48,56 @@ class Table:
     """The rows, best first (models without a rating last), and what can't be said in a row.
 
     `status` {model: ratings.RATED, UNBEATEN, WINLESS or APART}; `at_least` {unbeaten model: lower bound};
-    `clustered`: whether the intervals take votes on one prompt together; `gap_p`: the two-sided p-value of the
-    hypothesis that the two best are equally good, None where there are too few votes to ask.
+    `clustered`: in which ways the intervals take votes together ("prompt", "voter"); `gap_p`: the two-sided p-value
+    of the hypothesis that the two best are equally good, None where there are too few votes to ask. `kinds` {rated
+    model: how its interval was made}; `anytime` {rated model with FEW_BATTLES battles or more: the bounds of its
+    confidence sequence}; `components`: what can be said of models that the rating leaves out (components.Component).
     """
 
     rows: tuple
     status: dict
     at_least: dict
-    clustered: bool
+    clustered: tuple
     gap_p: float | None
+    kinds: dict
+    anytime: dict
+    components: tuple
 
 
-def table(votes, pairs, method, rng, ticker=None):
-    """Rank the models of `votes` that took part in a battle; `pairs` are the same votes' counts.
+def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
+    """Rank the models of `votes` that took part in a battle; `pairs` are the same votes' counts, each vote as one.
 
-    `ticker` float64 [K] is their online Elo, where that is known already.
+    `ticker` float64 [K] is their online Elo, where that is known already; `clusters` says which votes are taken
+    together (see leaderboard.clusters). Where votes carry weights, ratings and intervals use them; what a row counts
+    stays the plain number of votes.
     """
     battles = pairs.battles.sum(axis=1)
     taking_part = np.flatnonzero(battles)
-    ratings = METHODS[method](votes, pairs)
+    weighted = pairs if votes.weight is None else Pairs.of(tally(votes, weighted=True).total())
+    ratings = METHODS[method](votes, weighted)
     rated = ratings.rated
     count = len(votes.models)
-    lower, upper, shift, clustered = np.full(count, np.nan), np.full(count, np.nan), 0.0, False
+    lower, upper, shift, clustered = np.full(count, np.nan), np.full(count, np.nan), 0.0, ()
+    kinds, anytime = {}, {}
     rank_lower, rank_upper = np.ones(count, np.int64), np.full(count, max(1, len(taking_part)))
     established = (battles >= VOTE_FLOOR) & np.isfinite(ratings.rating)
     if len(rated):
         inner = np.zeros(count)
-        inner[rated] = pairs.only(rated).battles.sum(axis=1)
+        inner[rated] = weighted.only(rated).battles.sum(axis=1)
         weights = anchor_weights(ratings, established, inner)
         shift = CENTRE - float(ratings.rating[rated] @ weights / weights.sum())
-        spread = INTERVALS[method](votes, pairs, ratings, weights, rng)
+        spread = INTERVALS[method](votes, weighted, ratings, weights, rng, clusters)
         lower[rated], upper[rated], clustered = spread.lower, spread.upper, spread.clustered
+        half = widening(inner[rated]) * spread.deviation
+        for at, model in enumerate(rated):
+            kinds[votes.models[model]] = spread.kinds[at]
+            if inner[model] >= FEW_BATTLES:
+                centre = float(ratings.rating[model] + shift)
+                anytime[votes.models[model]] = (centre - float(half[at]), centre + float(half[at]))
         rank_lower[rated], rank_upper[rated] = simultaneous_ranks(ratings.rating[rated], spread.draws)
     at_least = {}
     for model in taking_part:
-        bound = one_sided_bound(model, pairs, ratings)
+        bound = one_sided_bound(model, weighted, ratings)
         if bound is not None and ratings.status[model] == WINLESS:
             upper[model] = bound
         elif bound is not None:
@@ -113,7 +134,8 @@ def table(votes, pairs, method, rng, ticker=None):
     rows.sort(key=lambda row: (row.rating is None, -(row.rating or 0.0), -row.win_rate, -row.votes, row.model))
     status = {votes.models[m]: ratings.status[m] for m in taking_part}
     gap_p = _gap(rows, status, pairs, votes.models, spread.draws if len(rated) else None, rated)
-    return Table(tuple(rows), status, at_least, clustered, gap_p)
+    apart = components(votes, weighted, ratings, rng)
+    return Table(tuple(rows), status, at_least, clustered, gap_p, kinds, anytime, apart)
 
 
 def two_best(rows, status):

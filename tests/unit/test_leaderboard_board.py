@@ -22,7 +22,7 @@ def test_notes_say_what_a_reader_must_know():
     notes = " ".join(build(votes_from_rows(rows, [{"vote_id": "gone", "reason": "bot"}])).notes)
     for words in ("Left out: 1 vote of 406 (mode:named 1).", "1 exclusion names a vote that this source does not hold",
                   "counts as half a win", "Preliminary, with fewer than 30 votes: new.", "no sign of position bias",
-                  "The votes are on 60 prompts; intervals take", "Holm", "5 votes have no category"):  # fmt: skip
+                  "The votes are on 60 prompts.", "Intervals take the votes on one prompt", "Holm", "5 votes have no category"):  # fmt: skip
         assert words in notes
 
 

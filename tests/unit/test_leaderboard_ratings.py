@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 
 from leaderboard import errors
 from leaderboard.board import build
-from leaderboard.intervals import (
-    INTERVALS,
-    one_sided_bound,
-    overlap_ranks,
-    simultaneous_ranks,
-    wilson,
-)
+from leaderboard.intervals import INTERVALS, one_sided_bound, wilson
+from leaderboard.ranks import overlap_ranks, simultaneous_ranks
 from leaderboard.ratings import APART, METHODS, RATED, UNBEATEN, WINLESS, bradley_terry, core, elo_online, fit
 from leaderboard.standings import holm, sign_test, verdicts
 from leaderboard.tally import Pairs, tally
@@ -222,7 +217,7 @@ def test_one_prompt_alone_gives_no_narrow_interval():
     alone = build(votes_from_rows(battles("x", "y", 30, 20, prompt_id="p")))
     plain = build(votes_from_rows(battles("x", "y", 30, 20)))
     assert alone.standings == plain.standings
-    assert any("intervals treat votes as independent" in note for note in alone.notes)
+    assert any("Intervals treat votes as independent" in note for note in alone.notes)
 
 
 def test_a_preliminary_newcomer_does_not_move_the_anchor():
@@ -262,7 +257,7 @@ def test_without_draws_the_interval_of_two_models_is_the_textbook_one():
 
 def test_prompts_taken_singly_give_nearly_the_independent_interval():
     rows = simulated(900, models=4)
-    single = [cell | {"prompt_id": f"p{n}"} for n, cell in enumerate(rows)]
+    single = [cell | {"prompt_id": f"p{n}", "voter": None} for n, cell in enumerate(rows)]
     alone = [{key: cell[key] for key in ("model_a", "model_b", "winner")} for cell in rows]
     for a, b in zip(build(votes_from_rows(single)).standings, build(votes_from_rows(alone)).standings, strict=True):
         assert a.rating_upper - a.rating_lower == pytest.approx(b.rating_upper - b.rating_lower, rel=0.002)

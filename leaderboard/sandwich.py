@@ -1,0 +1,213 @@
+"""Owns the sandwich: the robust (Huber-White) covariance of ratings, from a fit's scores and the votes that share them.
+
+With B the inverse of the information and u the score of a cluster of votes, the covariance is the sum over clusters of
+B u u' B (Liang & Zeger 1986). It holds for any method that hands over a ratings.Estimate.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from leaderboard.clusters import codes_of
+from leaderboard.tally import Pairs
+from leaderboard.votes import OUTCOMES
+
+Z95 = 1.959963984540054
+MOST_CELLS = 8_000_000  # sums by cluster and model that are held at once: 64 MB
+FEWEST_DEGREES = 3.0
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """Of R ratings, each less the anchor's weighted mean, in log odds: `values` [R, R]; `naive` [R], the variances
+    that the inverse information alone would give; `degrees` [R] of freedom of each variance (inf for many clusters)."""
+
+    values: np.ndarray
+    naive: np.ndarray
+    degrees: np.ndarray
+
+
+def covariance(votes, pairs, estimate, rated, anchor, ways=()):
+    """The Covariance of the models `rated` (indices), whose `anchor` weights [R] say what mean is held fixed.
+
+    `pairs` hold the (weighted) counts of the same `votes` among all K models; `ways` come from clusters.chosen. With
+    two ways it is V(prompt) + V(voter) - V(both), made positive semidefinite (Cameron, Gelbach & Miller 2011).
+    """
+    less_anchor = _influence(estimate, anchor)
+    naive = less_anchor @ estimate.information
+    naive = np.einsum("ij,ij->i", naive, less_anchor)
+    if not ways:
+        squares = sided(pairs.only(rated)) if votes.weight is None else _squared(votes, rated)
+        meat = table_meat(estimate, squares)
+        return Covariance(less_anchor @ meat @ less_anchor.T, naive, np.full(len(rated), math.inf))
+    cells = _Cells.of(votes, estimate, rated)
+    parts = [cells.spread(codes_of(votes, (way,)), less_anchor) for way in ways]
+    values, degrees = parts[0]
+    if len(parts) == 2:
+        both, _ = cells.spread(codes_of(votes, ways), less_anchor)
+        values = _semidefinite(parts[0][0] + parts[1][0] - both)
+        degrees = np.minimum(parts[0][1], parts[1][1])
+    return Covariance(values, naive, degrees)
+
+
+def _influence(estimate, anchor):
+    """[R, P]: what a unit of each parameter's score moves each rating less the anchor's mean. The information is
+    singular along the models' common shift; any value there will do, for the anchor takes it away again."""
+    information, count = estimate.information, len(anchor)
+    shift = np.zeros(len(information))
+    shift[:count] = 1.0
+    regular = information + np.outer(shift, shift) * (np.trace(information) / max(count, 1) ** 2)
+    try:
+        inverse = np.linalg.inv(regular)
+    except np.linalg.LinAlgError:
+        inverse = np.linalg.pinv(regular, hermitian=True)
+    return inverse[:count] - anchor @ inverse[:count] / anchor.sum()
+
+
+def sided(pairs):
+    """Counts [R, R, 4] by side; where sides were never known, every model stands on side a in what it won."""
+    if pairs.counts is not None:
+        return pairs.counts
+    return np.stack([pairs.wins, np.zeros_like(pairs.wins), np.triu(pairs.both_good), np.triu(pairs.both_bad)], axis=2)
+
+
+def table_meat(estimate, counts):
+    """Sum over votes of the outer product of their scores, [P, P], from counts [R, R, 4] of (squared weights of)
+    votes: exact where votes are independent."""
+    a, b, more = estimate.score_a, estimate.score_b, estimate.score_more
+    models, size = len(a), len(estimate.information)
+    meat = np.zeros((size, size))
+    cross = (counts * a * b).sum(axis=2)
+    meat[:models, :models] = cross + cross.T
+    meat[np.diag_indices(models)] += (counts * a * a).sum(axis=(1, 2)) + (counts * b * b).sum(axis=(0, 2))
+    if size > models:
+        mixed = np.einsum("abw,abwe->ae", counts * a, more) + np.einsum("abw,abwe->be", counts * b, more)
+        meat[:models, models:], meat[models:, :models] = mixed, mixed.T
+        meat[models:, models:] = np.einsum("abw,abwe,abwf->ef", counts, more, more)
+    return meat
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Votes among R rated models as cells (a * R + b) * 4 + outcome; `inside` masks them among all, None for all."""
+
+    estimate: object
+    side_a: np.ndarray
+    side_b: np.ndarray
+    cell: np.ndarray
+    weight: np.ndarray | None
+    inside: np.ndarray | None
+
+    @classmethod
+    def of(cls, votes, estimate, rated):
+        count = len(rated)
+        side_a, side_b, winner, weight, inside = votes.model_a, votes.model_b, votes.winner, votes.weight, None
+        if count < len(votes.models):
+            place = np.full(len(votes.models), -1, np.int32)
+            place[rated] = np.arange(count)
+            side_a, side_b = place[side_a], place[side_b]
+            inside = (side_a >= 0) & (side_b >= 0)
+            side_a, side_b, winner = side_a[inside], side_b[inside], winner[inside]
+            weight = None if weight is None else weight[inside]
+        cell = (side_a.astype(np.int32) * np.int32(count) + side_b) * np.int32(len(OUTCOMES)) + winner
+        return cls(estimate, side_a, side_b, cell, weight, inside)
+
+    def spread(self, codes, influence):
+        """(covariance [R, R], degrees of freedom [R]) with the votes of one code taken together, -1 standing alone.
+
+        A cluster with the share h of the votes pulls the fit towards itself; its outer product is divided by 1 - h,
+        which is CR2 of Bell & McCaffrey (2002) where every cluster meets the same pairs, and G / (G - 1) where all G
+        are equal. Degrees of freedom from the clusters' own fourth moments (Pan & Wall 2002): 3 (sum z^2)^2 / sum z^4.
+        """
+        codes = codes if self.inside is None else codes[self.inside]
+        alone = codes < 0
+        values = np.zeros((len(influence), len(influence)))
+        if alone.any():
+            values += influence @ table_meat(self.estimate, self._squares(alone)) @ influence.T
+        fourth = np.zeros(len(influence))
+        together = None if not alone.any() else np.flatnonzero(~alone)
+        for summed, share in self._sums(codes, together):
+            moved = summed @ influence.T
+            square = moved * moved / (1.0 - share)[:, None]
+            values += moved.T @ (moved / (1.0 - share)[:, None])
+            fourth += np.einsum("ij,ij->j", square, square)
+        degrees = 3.0 * np.diag(values) ** 2 / np.maximum(fourth, 1e-300)
+        return values, np.maximum(degrees, FEWEST_DEGREES)
+
+    def _squares(self, rows):
+        count = len(self.estimate.score_a)
+        weight = None if self.weight is None else self.weight[rows] ** 2
+        cells = np.bincount(self.cell[rows], weight, count * count * len(OUTCOMES))
+        return cells.reshape(count, count, len(OUTCOMES))
+
+    def _sums(self, codes, rows):
+        """Blocks of (scores summed by cluster [g, P], each cluster's share of all votes' weight [g])."""
+        if len(codes) == 0 or (rows is not None and len(rows) == 0):
+            return
+        size = len(self.estimate.information)
+        count = int(codes.max()) + 1
+        block = max(1, MOST_CELLS // size)
+        if count > block:
+            order = np.argsort(codes, kind="stable") if rows is None else rows[np.argsort(codes[rows], kind="stable")]
+            edges = np.searchsorted(codes[order], np.arange(0, count + block, block))
+            blocks = [order[first:last] for first, last in pairwise(edges)]
+        else:
+            blocks = [rows]
+        total = len(self.cell) if self.weight is None else self.weight.sum()
+        for at, rows in enumerate(blocks):
+            pick = slice(None) if rows is None else rows
+            code = codes[pick] - at * block
+            held = min(block, count - at * block)
+            weight = None if self.weight is None else self.weight[pick]
+            share = np.bincount(code, weight, held) / total
+            yield self._summed(code, pick, held), np.minimum(share, 0.5)
+
+    def _summed(self, code, pick, held):
+        estimate, cell = self.estimate, self.cell[pick]
+        models, size = len(estimate.score_a), len(estimate.information)
+        start = code * models
+
+        def by_cluster(at, scores, width):
+            score = scores.ravel()[cell]
+            if self.weight is not None:
+                score = score * self.weight[pick]
+            return np.bincount(at, score, held * width).reshape(held, width)
+
+        summed = by_cluster(start + self.side_a[pick], estimate.score_a, models)
+        summed += by_cluster(start + self.side_b[pick], estimate.score_b, models)
+        if size == models:
+            return summed
+        further = [by_cluster(code, np.ascontiguousarray(estimate.score_more[..., e]), 1) for e in range(size - models)]
+        return np.hstack([summed, *further])
+
+
+def _squared(votes, rated):
+    """Counts [R, R, 4] of the squared weights of votes among the rated models."""
+    shape = (len(votes.models), len(votes.models), len(OUTCOMES))
+    at = np.ravel_multi_index((votes.model_a, votes.model_b, votes.winner), shape)
+    return Pairs.of(np.bincount(at, votes.weight**2, math.prod(shape)).reshape(shape)).only(rated).counts
+
+
+def _semidefinite(matrix):
+    """The nearest positive semidefinite matrix: negative eigenvalues become zero."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
+    return matrix if values[0] >= 0 else (vectors * np.maximum(values, 0.0)) @ vectors.T
+
+
+def student(degrees):
+    """97.5% points of Student's t (Abramowitz & Stegun 1964, 26.7.5): within 1% from 3 degrees of freedom on."""
+    z, inverse = Z95, 1.0 / np.asarray(degrees, float)
+    return z + inverse * (
+        (z**3 + z) / 4
+        + inverse
+        * (
+            (5 * z**5 + 16 * z**3 + 3 * z) / 96
+            + inverse
+            * (
+                (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+                + inverse * (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
+            )
+        )
+    )
