@@ -240,10 +240,13 @@ def distinct(counts):
     return counts[at], times
 
 
-def shares_of_others(ballots):
-    """Per ballot: the share of its pair's other voters who chose the same; NaN where there is no other."""
-    counts = np.bincount(ballots.pair * len(OUTCOMES) + ballots.outcome, minlength=ballots.pairs * len(OUTCOMES))
-    counts = counts.reshape(-1, len(OUTCOMES))
-    others = counts.sum(axis=1)[ballots.pair] - 1
-    alike = counts[ballots.pair, ballots.outcome] - 1
-    return np.where(others > 0, alike / np.maximum(others, 1), math.nan)
+def shares_of_others(ballots, weight=None):
+    """Per ballot: the share of its pair's other voters who chose the same, each weighing `weight` [m] where that is
+    given; NaN where there is no other."""
+    weight = np.ones(len(ballots.row)) if weight is None else weight
+    at = ballots.pair * len(OUTCOMES) + ballots.outcome
+    same = np.bincount(at, weight, ballots.pairs * len(OUTCOMES))
+    everybody = same.reshape(-1, len(OUTCOMES)).sum(axis=1)
+    others = np.bincount(ballots.pair, minlength=ballots.pairs)[ballots.pair] > 1
+    rest = np.where(others, everybody[ballots.pair] - weight, 1.0)
+    return np.where(others, np.clip((same[at] - weight) / rest, 0.0, 1.0), math.nan)

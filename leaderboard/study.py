@@ -51,8 +51,26 @@ class Study:
         return voters(self.votes, self.ballots)
 
     @cached_property
+    def trusted(self):
+        """The board without and with weights of trust, from gold tasks and from agreement."""
+        from leaderboard.trust import trusted
+
+        return trusted(self.votes, self.method, self.seed, agreement=True)
+
+    @cached_property
     def history(self):
         """The History: the standings at up to 30 dates."""
         from leaderboard.history import history
 
         return history(self.votes, self.method, self.seed)
+
+    @cached_property
+    def fragility(self):
+        """The Fragility of the Bradley-Terry order of the established models: which votes hold each place up."""
+        from leaderboard.fragility import fragility
+        from leaderboard.standings import established
+        from leaderboard.tally import Pairs, tally
+
+        pairs = Pairs.of(tally(self.votes).total())
+        weighted = None if self.votes.weight is None else Pairs.of(tally(self.votes, weighted=True).total())
+        return fragility(pairs, self.votes.models, established(pairs), weighted)

@@ -5,14 +5,17 @@ To add a table to the command line and the page, write the function and its row.
 
 from leaderboard.sheets.history import history
 from leaderboard.sheets.overview import categories, pairs, standings
-from leaderboard.sheets.voters import agreement, overlap, voters
+from leaderboard.sheets.verdicts import verdicts
+from leaderboard.sheets.voters import agreement, overlap, trusted, voters
 
 SHEETS = {
     "standings": standings,
     "categories": categories,
+    "verdicts": verdicts,
     "pairs": pairs,
     "agreement": agreement,
     "overlap": overlap,
     "voters": voters,
+    "trusted": trusted,
     "history": history,
 }

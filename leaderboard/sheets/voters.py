@@ -1,8 +1,9 @@
-"""Owns the sheets on voters: agreement, overlap and the voters' table."""
+"""Owns the sheets on voters: agreement, overlap, the voters' table, and the board weighted by trust."""
 
 from leaderboard.agreement import overlap as overlap_of
 from leaderboard.columns import plural
 from leaderboard.sheet import Column, Sheet
+from leaderboard.trust import FLOOR
 
 AGREEMENT = (
     Column("votes", "votes", "Votes whose pair of images is known, one a voter and pair.", "count"),
@@ -121,3 +122,65 @@ def voters(study):
         notes.append(f"{plural(study.voters.nameless, 'vote has', 'votes have')} no voter.")
     caption = "Agreement leaves the voter's own vote out. It measures likeness, not quality: tastes may differ."
     return Sheet("voters", "Voters", caption, VOTERS, tuple(rows), tuple(notes))
+
+
+def trusted(study):
+    """The standings with every vote weighing the same, and with votes weighted by trust in the voter."""
+    found = study.trusted
+    columns = (
+        Column("model", "model", "The contender."),
+        Column("votes", "votes", "Battles of this model that count, in both boards.", "count"),
+        Column("rating", "rating", "Every vote weighs the same: the main board.", "points"),
+        Column(
+            "trusted",
+            "trusted",
+            "Votes weighted by trust in the voter, from gold tasks and from agreement with the others.",
+            "points",
+        ),
+        Column("trusted_lower", "from", "Lower end of the weighted rating's 95% interval.", "points"),
+        Column("trusted_upper", "to", "Upper end of the weighted rating's 95% interval.", "points"),
+        Column("change", "change", "The weighted rating less the main board's.", "signed"),
+        Column("rank", "rank", "On the main board.", "count"),
+        Column("trusted_rank", "trusted rank", "On the weighted board.", "count"),
+    )
+    weighted = {row.model: row for row in found.weighted.rows}
+    rows = []
+    for row in found.plain.rows:
+        other = weighted[row.model]
+        both = row.rating is not None and other.rating is not None
+        rows.append({
+            "model": row.model,
+            "votes": row.votes,
+            "rating": row.rating,
+            "trusted": other.rating,
+            "trusted_lower": other.rating_lower,
+            "trusted_upper": other.rating_upper,
+            "change": other.rating - row.rating if both else None,
+            "rank": row.rank,
+            "trusted_rank": other.rank,
+            "battles": {"model_a": row.model},
+        })  # fmt: skip
+    caption = f"Ratings by {found.method}. On the main board every vote weighs the same; these weights stay off it."
+    return Sheet("trusted", "With and without trust", caption, columns, tuple(rows), _trust_notes(found.trust))
+
+
+def _trust_notes(trust):
+    asked, compared = trust.voters.gold_asked > 0, trust.voters.compared > 0
+    notes = []
+    if asked.any():
+        low = plural(int((trust.by_gold < 1).sum()), "weighs", "weigh")
+        notes.append(f"Gold tasks: of {plural(int(asked.sum()), 'voter', 'voters')} with an answer, {low} less than 1.")
+    else:
+        notes.append("Gold tasks: none in these votes.")
+    if compared.any():
+        low = plural(int((trust.by_agreement < 1).sum()), "weighs", "weigh")
+        people = plural(int(compared.sum()), "voter", "voters")
+        notes.append(f"Agreement: of {people} whose votes can be compared, {low} less than 1.")
+    else:
+        notes.append("Agreement: no vote can be compared with another voter's.")
+    notes.append(f"A voter weighs at least {FLOOR}, and 1 where nothing is known or nothing speaks against them.")
+    notes.append(
+        "People of another taste agree less, too, and where nobody attacks weights make a board worse, not better: "
+        "a change here is a reason to look, not a correction."
+    )
+    return tuple(notes)
