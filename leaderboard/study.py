@@ -68,9 +68,9 @@ class Study:
     def fragility(self):
         """The Fragility of the Bradley-Terry order of the established models: which votes hold each place up."""
         from leaderboard.fragility import fragility
-        from leaderboard.standings import established
+        from leaderboard.standings import VOTE_FLOOR
         from leaderboard.tally import Pairs, tally
 
         pairs = Pairs.of(tally(self.votes).total())
         weighted = None if self.votes.weight is None else Pairs.of(tally(self.votes, weighted=True).total())
-        return fragility(pairs, self.votes.models, established(pairs), weighted)
+        return fragility(pairs, self.votes.models, pairs.battles.sum(axis=1) >= VOTE_FLOOR, weighted)
