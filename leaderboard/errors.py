@@ -13,7 +13,9 @@ LeaderboardError
 │   ├── MissingValue         a required column has empty cells
 │   ├── UnknownOutcome       `winner` holds a value that names no outcome
 │   ├── BadTime              `created_at` holds a value that names no moment
+│   ├── BadNumber            a column of numbers holds something else
 │   └── ConflictingVotes     one vote_id stands for two different votes
+├── BadModels                a file of models that does not say what it should
 ├── UnknownChoice            a method, grouping or view that is in no table
 └── NotConverged             a fit did not reach its tolerance (never expected on checked votes)
 
@@ -73,8 +75,16 @@ class BadTime(BadVotes):
     """`created_at` holds a value that names no moment."""
 
 
+class BadNumber(BadVotes):
+    """A column of numbers holds something else."""
+
+
 class ConflictingVotes(BadVotes):
     """One vote_id stands for two different votes."""
+
+
+class BadModels(LeaderboardError):
+    """A file of models does not say what it should."""
 
 
 class UnknownChoice(LeaderboardError):

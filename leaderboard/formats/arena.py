@@ -4,10 +4,13 @@ from leaderboard.formats.base import Converted
 
 NAME = "arena"
 ABOUT = "our own data set, and any plain file: model_a, model_b, winner; all else is optional"
+COVARIATES = ("brightness", "contrast", "saturation", "sharpness", "resolution", "file")  # see leaderboard.covariates
+MEASURED = tuple(f"{name}_{side}" for name in COVARIATES for side in "ab")
 NEEDS = frozenset({"model_a", "model_b", "winner"})
 COLUMNS = NEEDS | {
     *("vote_id", "prompt_id", "prompt", "category", "sub_category", "complexity", "voter", "voter_name", "mode"),
     *("image_a", "image_b", "pair_id", "signed_in", "gold", "created_at", "extra"),
+    *MEASURED,
 }
 
 
