@@ -30,6 +30,8 @@ def chosen(votes, clusters=AUTO):
 
 
 def _repeats(column, automatic):
+    if not len(column.names):
+        return False
     size = np.bincount(column.codes[column.codes >= 0], minlength=1)
     found = int(np.count_nonzero(size))
     return found >= FEWEST_CLUSTERS and size.max() > 1 if automatic else found >= 2

@@ -1,29 +1,32 @@
 """Owns single columns: text as integer codes, moments as integer milliseconds.
 
-A raw column is a Python list or a pyarrow ChunkedArray. pyarrow's own way to numpy imports pandas (half a
-second), so codes are taken from its buffers.
+A raw column is a Python list, a pyarrow ChunkedArray or already Coded. What is in Arrow becomes codes when it is
+first looked at, and its names become Python text only where somebody reads them.
 """
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 
 from leaderboard import errors
+from leaderboard.arrow import EMPTY, Names, as_text, coded, numbers, recoded
+from leaderboard.later import Later
 
-EMPTY = -1
 NO_TIME = np.iinfo(np.int64).min
 LAST_MOMENT = 32_503_680_000_000  # the year 3000: microseconds by mistake land beyond it
 
 
 @dataclass(frozen=True)
 class Coded:
-    """A text column of n rows: `codes` int32 [n] index `names`; EMPTY (-1) stands for an empty cell."""
+    """A text column of n rows: `codes` int32 [n] index `names`, all different; EMPTY (-1) stands for an empty cell."""
 
-    codes: np.ndarray
-    names: tuple
+    codes: np.ndarray = Later()
+    names: Sequence = Later()
 
     def __len__(self):
         return len(self.codes)
@@ -34,40 +37,69 @@ class Coded:
         return [names[code] for code in self.codes.tolist()]
 
     def take(self, rows):
-        """The same names, with only these rows (a mask or row numbers)."""
-        return Coded(self.codes[rows], self.names)
+        """The same names, with only these rows (a mask, row numbers or a function that gives them)."""
+        return Coded(lambda: self.codes[rows() if callable(rows) else rows], lambda: self.names)
+
+    def later(self, make):
+        """Another column in place of this one: `make()`, called when it is first read."""
+        made = cache(make)
+        return Coded(lambda: made().codes, lambda: made().names)
+
+    def present(self):
+        """The codes that occur, ascending, int64."""
+        seen = np.zeros(len(self.names) + 1, bool)
+        for start in range(0, len(self.codes), 65_536):
+            seen[self.codes[start : start + 65_536]] = True  # an empty cell falls on the last place
+        return np.flatnonzero(seen[:-1])
 
     def compact(self):
         """Only the names that occur, in alphabetical order."""
-        present = np.unique(self.codes[self.codes >= 0])
-        names = sorted(self.names[code] for code in present)
-        return self.recode(names)
+        return self.recode(sorted(self.names[code] for code in self.present()))
 
     def recode(self, names):
         """The same cells as codes into `names`, which must hold every name that occurs."""
         place = {name: code for code, name in enumerate(names)}
-        table = np.array([place.get(name, EMPTY) for name in self.names] + [EMPTY], np.int32)
-        return Coded(table[self.codes], tuple(names))
+        table = np.array([place.get(name, EMPTY) for name in self.names], np.int32)
+        return Coded(recoded(self.codes, table), tuple(names))
 
     def renamed(self, name_of):
         """The same cells under other names: `name_of(name)` gives the new one, or None for an empty cell."""
         new = [name_of(name) for name in self.names]
         names = {name: code for code, name in enumerate(dict.fromkeys(name for name in new if name))}
-        table = np.array([names.get(name, EMPTY) for name in new] + [EMPTY], np.int32)
-        return Coded(table[self.codes], tuple(names))
+        return Coded(recoded(self.codes, np.array([names.get(name, EMPTY) for name in new], np.int32)), tuple(names))
+
+    def places(self, wanted):
+        """int32 [len(names)]: where each name stands in the list `wanted`, EMPTY where it does not."""
+        if isinstance(self.names, Names):
+            return self.names.places(wanted)
+        place = {name: at for at, name in enumerate(wanted)}
+        return np.array([place.get(name, EMPTY) for name in self.names], np.int32)
+
+    def ranks(self, codes):
+        """int64 [m]: the alphabetical ranks, among themselves, of the names with these codes."""
+        if isinstance(self.names, Names):
+            return self.names.ranks(codes)
+        names = [self.names[code] for code in codes]
+        place = {name: rank for rank, name in enumerate(sorted(set(names)))}
+        return np.array([place[name] for name in names], np.int64)
 
 
 def nothing(rows):
-    """A column of empty cells."""
-    return Coded(np.full(rows, EMPTY, np.int32), ())
+    """A column of empty cells, which takes no room."""
+    return Coded(np.broadcast_to(np.int32(EMPTY), rows), ())
 
 
 def encode(column):
-    """A list or ChunkedArray -> Coded (a Coded stays). None, NaN and '' are empty; any other cell becomes text."""
+    """A list or ChunkedArray -> Coded (a Coded stays). None, NaN and '' are empty; any other cell becomes text.
+
+    A ChunkedArray is encoded when its codes or names are first read.
+    """
     if isinstance(column, Coded):
         return column
     if not isinstance(column, list):
-        return _encode_arrow(column)
+        column = as_text(column)
+        found = cache(lambda: coded(column))
+        return Coded(lambda: found()[0], lambda: found()[1])
     try:
         cells = dict.fromkeys(column)
     except TypeError:  # a cell that can't be hashed, such as a list out of JSON
@@ -78,33 +110,6 @@ def encode(column):
         empty = cell is None or cell == "" or cell != cell
         cells[cell] = EMPTY if empty else names.setdefault(str(cell), len(names))
     return Coded(np.fromiter(map(cells.__getitem__, column), np.int32, len(column)), tuple(names))
-
-
-def _encode_arrow(column):
-    import pyarrow as pa
-
-    if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string()).dictionary_encode()
-    array = column.unify_dictionaries().combine_chunks()
-    texts = array.dictionary.to_pylist()
-    codes = _numbers(array.indices.cast(pa.int32()), np.int32, EMPTY)
-    names = {}
-    table = [EMPTY if text is None or text == "" else names.setdefault(str(text), len(names)) for text in texts]
-    return Coded(np.array([*table, EMPTY], np.int32)[codes], tuple(names))
-
-
-def _numbers(array, dtype, empty):
-    """A pyarrow Array of fixed-width numbers -> numpy, with `empty` in its null cells."""
-    import pyarrow as pa
-
-    if not len(array):
-        return np.empty(0, dtype)
-    values = np.frombuffer(array.buffers()[1], dtype)[array.offset : array.offset + len(array)]
-    if not array.null_count:
-        return values
-    null = array.is_null().cast(pa.uint8())
-    mask = np.frombuffer(null.buffers()[1], np.uint8)[null.offset : null.offset + len(null)].astype(bool)
-    return np.where(mask, empty, values).astype(dtype)
 
 
 def milliseconds(column, name="created_at"):
@@ -132,7 +137,7 @@ def _moments(column, bad):
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.timestamp("ms", column.type.tz), safe=False).cast(pa.int64())
         if pa.types.is_integer(column.type):
-            return _numbers(column.cast(pa.int64()).combine_chunks(), np.int64, NO_TIME)
+            return numbers(column.cast(pa.int64()).combine_chunks(), np.int64, NO_TIME)
         column = column.to_pylist()
     if set(map(type, column)) == {int}:
         try:
@@ -162,6 +167,24 @@ def _moment(cell, bad):
     except (ValueError, TypeError, AttributeError, OverflowError):
         bad[str(cell)] += 1
         return NO_TIME
+
+
+def floats(column, name):
+    """Numbers, or text that names them -> float64 [n], NaN where a cell is empty. Raises BadNumber for anything else."""
+    cells = column if isinstance(column, list) else column.to_pylist()
+    found, bad = np.full(len(cells), np.nan), Counter()
+    for row, cell in enumerate(cells):
+        if cell is not None and cell != "":
+            try:
+                found[row] = float(cell)
+            except (TypeError, ValueError):
+                bad[str(cell)] += 1
+            if math.isinf(found[row]):
+                bad[str(cell)] += 1
+    if bad:
+        rows = plural(bad.total(), "row holds", "rows hold")
+        raise errors.BadNumber(f"column {name}: {rows} a value that is no number: {some(bad)}")
+    return found
 
 
 def iso(moment):

@@ -113,22 +113,51 @@ def _column_names(schema):
 
 
 def _parquet_columns(files, wanted):
-    """Read and join Parquet files, keeping the wanted columns that they have."""
+    """Read and join Parquet files, keeping the wanted columns that they have; text that repeats stays a dictionary."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = []
+    tables, footers = [], []
     for file in files:
-        try:
-            with pq.ParquetFile(file) as parquet:
-                names = [name for name in _column_names(parquet.schema_arrow) if name in wanted]
-                tables.append(parquet.read(columns=names))
-        except (pa.ArrowException, OSError) as error:
-            raise errors.Unreadable(f"{file}: not a readable Parquet file ({_one_line(error)})") from error
+        with _readable(file), pq.ParquetFile(file) as parquet:
+            footers.append(parquet.metadata)
+    repeating = _repeating(footers, wanted)
+    for file, footer in zip(files, footers, strict=True):
+        with _readable(file), pq.ParquetFile(file, metadata=footer, read_dictionary=repeating) as parquet:
+            names = [name for name in _column_names(parquet.schema_arrow) if name in wanted]
+            tables.append(parquet.read(columns=names))
     try:
         return _by_name(pa.concat_tables(tables, promote_options="permissive"))
     except pa.ArrowException as error:
         raise errors.Unreadable(f"{files[0].parent}: its Parquet files disagree ({_one_line(error)})") from error
+
+
+@contextmanager
+def _readable(file):
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise errors.Unreadable(f"{file}: not a readable Parquet file ({_one_line(error)})") from error
+
+
+def _repeating(footers, wanted):
+    """The wanted columns whose cells take so few bytes that they must be numbers of a dictionary.
+
+    The dictionary page of a column chunk has at most a megabyte by default; where it is full, the cells follow as they
+    are, and to look each of them up costs more than to copy them.
+    """
+    bytes_of, cells_of = Counter(), Counter()
+    for footer in footers:
+        for group in range(footer.num_row_groups):
+            row_group = footer.row_group(group)
+            for at in range(row_group.num_columns):
+                chunk = row_group.column(at)
+                if chunk.path_in_schema in wanted and chunk.physical_type == "BYTE_ARRAY":
+                    bytes_of[chunk.path_in_schema] += chunk.total_uncompressed_size
+                    cells_of[chunk.path_in_schema] += chunk.num_values
+    return [name for name, size in bytes_of.items() if size <= 8 * cells_of[name]]
 
 
 def _by_name(table):

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from leaderboard.clusters import AUTO
 from leaderboard.components import components
 from leaderboard.intervals import INTERVALS, one_sided_bound
+from leaderboard.later import Later
 from leaderboard.likelihood import FEW_BATTLES
 from leaderboard.ranks import overlap_ranks, simultaneous_ranks
 from leaderboard.ratings import CENTRE, METHODS, UNBEATEN, WINLESS, anchor_weights, elo_online
@@ -32,7 +34,7 @@ class Standing:
     rating: float | None
     rating_lower: float | None
     rating_upper: float | None
-    elo: float
+    elo: float = Later()
     votes: int
     wins: int
     losses: int
@@ -103,7 +105,7 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
         elif bound is not None:
             at_least[votes.models[model]] = bound + shift
     rank = overlap_ranks(lower, upper)
-    ticker = elo_online(votes) if ticker is None else ticker
+    known_ticker = cache(lambda: elo_online(votes) if ticker is None else ticker)  # a look at every vote, so not yet
     wins, losses = pairs.wins.sum(axis=1), pairs.wins.sum(axis=0)
     good, bad = pairs.both_good.sum(axis=1), pairs.both_bad.sum(axis=1)
 
@@ -119,7 +121,7 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
             rating=points(ratings.rating[m]),
             rating_lower=points(lower[m]),
             rating_upper=points(upper[m]),
-            elo=float(ticker[m]),
+            elo=lambda m=m: float(known_ticker()[m]),
             votes=int(battles[m]),
             wins=int(wins[m]),
             losses=int(losses[m]),

@@ -8,11 +8,14 @@ not count (another mode, excluded, a model against itself, published twice) is c
 import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
 from leaderboard import errors
-from leaderboard.columns import EMPTY, NO_TIME, Coded, encode, milliseconds, nothing, plural, some
+from leaderboard.columns import EMPTY, NO_TIME, Coded, encode, floats, milliseconds, nothing, plural, recoded, some
+from leaderboard.formats.arena import COVARIATES, MEASURED
+from leaderboard.later import Later
 from leaderboard.sources import OPTIONAL, REQUIRED, TEXT, Raw, open_source, raw_of, saying
 
 OUTCOMES = ("model_a", "model_b", "both_good", "both_bad")
@@ -35,14 +38,15 @@ class Votes:
     known answer: it never counts, and `gold_answers` says per voter how many were (right, asked).
     `weight` float64 [n] is what each vote counts in a rating, None where all count 1.
     `total` counts the rows of the source and `left_out` says by reason why some do not count; `notes` are sentences
-    that a reader of these votes must know because of the source's format.
+    that a reader of these votes must know because of the source's format. `covariates` {name: float64 [n]} holds what
+    the source itself measured on the images, side a's less side b's, NaN where it did not.
     """
 
     models: tuple
-    model_a: np.ndarray
-    model_b: np.ndarray
-    winner: np.ndarray
-    created_at: np.ndarray
+    model_a: np.ndarray = Later()
+    model_b: np.ndarray = Later()
+    winner: np.ndarray = Later()
+    created_at: np.ndarray = Later()
     category: Coded
     sub_category: Coded
     complexity: Coded
@@ -63,20 +67,42 @@ class Votes:
     left_out: dict = field(default_factory=dict)
     idle_exclusions: int = 0
     gold_answers: dict = field(default_factory=dict)
-    weight: np.ndarray | None = None
+    weight: np.ndarray | None = Later(None)
     notes: tuple = ()
+    covariates: dict = field(default_factory=dict)
 
     def __len__(self):
         return len(self.winner)
 
     def where(self, rows):
-        """Only these rows (a mask or row numbers), with the same vocabularies and the same account of the source."""
+        """Only these rows (a mask, row numbers or a function that gives them), with the same vocabularies and the same
+        account of the source. A column is cut when it is first read."""
+        cut = cache(rows if callable(rows) else lambda: rows)
+
+        def column(name):
+            return lambda: getattr(self, name)[cut()]
+
         return replace(
             self,
-            **{name: getattr(self, name)[rows] for name in ("model_a", "model_b", "winner", "created_at")},
-            **{name: getattr(self, name).take(rows) for name in TEXT},
-            weight=None if self.weight is None else self.weight[rows],
+            **{name: column(name) for name in ("model_a", "model_b", "winner", "created_at")},
+            **{name: getattr(self, name).take(cut) for name in TEXT},
+            weight=None if self.weight is None else column("weight"),
+            covariates={name: values[cut()] for name, values in self.covariates.items()},
         )
+
+    def split(self, codes, groups):
+        """One Votes a group, in the same order of rows: `codes` [n] says in which of `groups` each vote is."""
+
+        @cache
+        def sorted_rows():
+            small = codes.astype(np.min_scalar_type(max(groups, 1)))  # a radix sort, up to 16 bits
+            return np.argsort(small, kind="stable"), np.cumsum(np.bincount(codes, minlength=groups))
+
+        def rows(group):
+            order, ends = sorted_rows()
+            return order[ends[group - 1] if group else 0 : ends[group]]
+
+        return [self.where(lambda group=group: rows(group)) for group in range(groups)]
 
 
 def read_votes(source, mode=MAIN_MODE, source_format=None):
@@ -91,7 +117,11 @@ def read_votes(source, mode=MAIN_MODE, source_format=None):
 def votes_from_rows(rows, exclusions=(), mode=MAIN_MODE, source="memory"):
     """Checked Votes from mappings with the columns of the `votes` table (and of `exclusions`)."""
     return check(
-        Raw(source, columns_of(rows, REQUIRED + OPTIONAL), columns_of(exclusions, ("vote_id", "reason", "created_at"))),
+        Raw(
+            source,
+            columns_of(rows, REQUIRED + OPTIONAL + MEASURED),
+            columns_of(exclusions, ("vote_id", "reason", "created_at")),
+        ),
         mode,
     )
 
@@ -123,28 +153,30 @@ def _check(raw, mode):
             found = ", ".join(sorted(columns)) or "none"
             raise errors.MissingColumn(f"column {name} is missing (of the columns read, it has: {found})")
     side_a, side_b = _names(columns["model_a"], "model_a"), _names(columns["model_b"], "model_b")
-    winner = _outcomes(columns["winner"])
+    winner = _outcomes(columns["winner"]).astype(np.int8)
     rows = len(winner)
     text = {name: encode(columns[name]) if name in columns else nothing(rows) for name in TEXT}
     if "extra" in columns:
         text |= _from_extra(encode(columns["extra"]), text)
-    text["signed_in"] = text["signed_in"].renamed(lambda name: TRUTH.get(name.lower(), "false"))
-    created_at = milliseconds(columns["created_at"]) if "created_at" in columns else np.full(rows, NO_TIME)
+    signed_in = text["signed_in"]
+    text["signed_in"] = signed_in.later(lambda: signed_in.renamed(lambda name: TRUTH.get(name.lower(), "false")))
+    created_at = milliseconds(columns["created_at"]) if "created_at" in columns else np.broadcast_to(NO_TIME, rows)
     models = sorted(set(side_a.names) | set(side_b.names))
-    model_a, model_b = side_a.recode(models).codes, side_b.recode(models).codes
+    side_a, side_b = side_a.recode(models), side_b.recode(models)
+    model_a, model_b = side_a.codes, side_b.codes
 
     reason, reasons = np.zeros(rows, np.int32), [None]
 
     def leave_out(mask, why):
-        reasons.append(why)
-        reason[mask & (reason == 0)] = len(reasons) - 1
+        if mask.any():
+            reasons.append(why)
+            reason[mask & (reason == 0)] = len(reasons) - 1
 
     leave_out(_repeated(text["vote_id"], model_a, model_b, winner), "duplicate")
-    standing = standing_exclusions(raw.exclusions)
-    idle = _apply_exclusions(standing, text["vote_id"], leave_out)
+    idle = _apply_exclusions(standing_exclusions(raw.exclusions), text["vote_id"], leave_out)
     kinds = text["mode"]
     if (kinds.codes >= 0).any():  # a source that records no mode at all has but one
-        for code in np.unique(kinds.codes):
+        for code in [*kinds.present(), *([EMPTY] if (kinds.codes == EMPTY).any() else [])]:
             kind = kinds.names[code] if code >= 0 else "unknown"
             if kind != mode:
                 leave_out(kinds.codes == code, f"mode:{kind}")
@@ -152,22 +184,26 @@ def _check(raw, mode):
     gold_answers = _gold_answers(text["gold"], winner, text["voter"], gold & (reason == 0)) if gold.any() else {}
     leave_out(gold, "gold")
     leave_out(model_a == model_b, "self_battle")
-    counts = np.bincount(reason, minlength=len(reasons))
-    left_out = Counter(raw.left_out)
-    for why, count in zip(reasons[1:], counts[1:], strict=True):
-        left_out[why] += int(count)
-
-    kept = np.flatnonzero(reason == 0)
-    kept = kept[_order(created_at[kept], text["vote_id"].take(kept))]
-    present = sorted({models[code] for code in np.unique(np.concatenate([model_a[kept], model_b[kept]]))})
-    text = {name: column.take(kept) for name, column in text.items()}
-    text |= {name: text[name].compact() for name in GROUPINGS}
+    left_out, kept = Counter(raw.left_out), None
+    if len(reasons) > 1:
+        for why, count in zip(reasons[1:], np.bincount(reason, minlength=len(reasons))[1:], strict=True):
+            left_out[why] += int(count)
+        kept = np.flatnonzero(reason == 0)
+    order = _order(created_at, text["vote_id"], kept)
+    covariates = _covariates(columns)
+    if order is not None:
+        model_a, model_b, winner, created_at = (column[order] for column in (model_a, model_b, winner, created_at))
+        text = {name: column.take(order) for name, column in text.items()}
+        covariates = {name: values[order] for name, values in covariates.items()}
+    side_a, side_b = Coded(model_a, models), Coded(model_b, models)
+    present = [models[code] for code in np.union1d(side_a.present(), side_b.present())]
+    text |= {name: text[name].later(text[name].compact) for name in GROUPINGS}
     return Votes(
         tuple(present),
-        Coded(model_a[kept], tuple(models)).recode(present).codes,
-        Coded(model_b[kept], tuple(models)).recode(present).codes,
-        winner[kept],
-        created_at[kept],
+        side_a.recode(present).codes,
+        side_b.recode(present).codes,
+        winner,
+        created_at,
         **text,
         source=raw.name,
         revision=raw.revision,
@@ -176,7 +212,18 @@ def _check(raw, mode):
         idle_exclusions=idle,
         gold_answers=gold_answers,
         notes=tuple(raw.notes),
+        covariates=covariates,
     )
+
+
+def _covariates(columns):
+    """{covariate: side a's less side b's}, of those that the source has for both sides."""
+    found = {}
+    for name in COVARIATES:
+        sides = [f"{name}_{side}" for side in "ab"]
+        if all(side in columns for side in sides):
+            found[name] = floats(columns[sides[0]], sides[0]) - floats(columns[sides[1]], sides[1])
+    return found
 
 
 def _from_extra(extra, text):
@@ -234,14 +281,20 @@ def _outcomes(column, title="winner"):
             f"column {title}: {plural(bad.total(), 'row holds', 'rows hold')} a value that names no outcome: "
             f"{some(bad)}; known are {', '.join(OUTCOMES + tuple(ALIASES))}"
         )
-    return np.array([OUTCOMES.index(name) if name in OUTCOMES else 0 for name in known], np.int8)[coded.codes]
+    return recoded(coded.codes, np.array([OUTCOMES.index(name) if name in OUTCOMES else 0 for name in known], np.int8))
 
 
 def _repeated(vote_id, model_a, model_b, winner):
     """Mask of rows whose vote_id stood in an earlier row. Raises ConflictingVotes where the two differ."""
-    _, first, inverse = np.unique(vote_id.codes, return_index=True, return_inverse=True)
-    earlier = first[inverse]
-    repeated = (earlier != np.arange(len(vote_id))) & (vote_id.codes >= 0)
+    known = np.flatnonzero(vote_id.codes >= 0)
+    codes = vote_id.codes[known]
+    if not len(known) or np.bincount(codes).max() < 2:
+        return np.zeros(len(vote_id), bool)
+    first = np.empty(len(vote_id.names), np.int64)
+    first[codes[::-1]] = known[::-1]  # of several rows the last one written stands, which is the earliest
+    earlier = np.arange(len(vote_id))
+    earlier[known] = first[codes]
+    repeated = earlier != np.arange(len(vote_id))
     conflict = repeated & ((model_a != model_a[earlier]) | (model_b != model_b[earlier]) | (winner != winner[earlier]))
     if conflict.any():
         bad = Counter(vote_id.names[code] for code in vote_id.codes[conflict])
@@ -272,25 +325,36 @@ def _apply_exclusions(standing, vote_id, leave_out):
     """Leave out what stands excluded; how many exclusions name a vote that is not in the source."""
     if not standing:
         return 0
-    why = np.array([standing.get(name, "") for name in vote_id.names] + [""])
-    for reason in sorted(set(standing.values())):
-        leave_out(why[vote_id.codes] == reason, f"excluded:{reason}")
-    return len(standing.keys() - set(vote_id.names))
+    reasons = sorted(set(standing.values()))
+    place = vote_id.places(list(standing))  # of each vote_id among the exclusions
+    why = np.array([reasons.index(reason) for reason in standing.values()], np.int32)
+    why = recoded(recoded(vote_id.codes, place), why)
+    for code, reason in enumerate(reasons):
+        leave_out(why == code, f"excluded:{reason}")
+    return len(standing) - int(np.sum(place >= 0))
 
 
-def _order(created_at, vote_id):
-    """Row order by time; equal times by vote_id, so that every source of the same votes gives the same order."""
-    if not len(created_at):
-        return np.empty(0, np.int64)
-    last = np.maximum.accumulate(np.where(created_at != NO_TIME, np.arange(len(created_at)), 0))
-    when = created_at[last]
-    order = np.argsort(when, kind="stable")
-    tied = np.flatnonzero(np.diff(when[order]) == 0)
-    tied = order[np.union1d(tied, tied + 1)] if len(tied) else tied
-    tied = tied[vote_id.codes[tied] >= 0]
-    if not len(tied):
-        return order
-    place = {name: rank for rank, name in enumerate(sorted(vote_id.names[c] for c in vote_id.codes[tied]))}
-    rank = np.zeros(len(when), np.int64)
-    rank[tied] = [place[vote_id.names[code]] for code in vote_id.codes[tied]]
-    return np.lexsort((rank, when))
+def _order(created_at, vote_id, kept):
+    """The rows that count (`kept`, None for all) by time; equal times by vote_id, so that every source of the same
+    votes gives the same order. None where that is every row as it stands."""
+    when = created_at if kept is None else created_at[kept]
+    timed = when != NO_TIME
+    if not timed.any() and not len(vote_id.names):
+        return kept
+    if not timed.all():
+        when = when[np.maximum.accumulate(np.where(timed, np.arange(len(when)), 0))]
+    rows = np.arange(len(when)) if (when[1:] < when[:-1]).any() else None
+    if rows is not None:
+        rows = np.argsort(when, kind="stable")
+        when = when[rows]
+    tie = np.flatnonzero(when[1:] == when[:-1]) if len(vote_id.names) else ()
+    if len(tie):
+        tied = np.union1d(tie, tie + 1)  # places whose rows are to be put into the order of their ids
+        rows = np.arange(len(when)) if rows is None else rows
+        codes = vote_id.codes[rows[tied] if kept is None else kept[rows[tied]]]
+        rank = np.full(len(tied), -1)
+        rank[codes >= 0] = vote_id.ranks(codes[codes >= 0])
+        rows[tied] = rows[tied][np.lexsort((rank, when[tied]))]
+    if kept is None or rows is None:
+        return kept if rows is None else rows
+    return kept[rows]
