@@ -2,15 +2,22 @@
 
 import csv
 import json
+import random
 import sqlite3
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from leaderboard import arrow as texts
 from leaderboard import errors
-from leaderboard.columns import NO_TIME
+from leaderboard.columns import NO_TIME, encode
+from leaderboard.later import Later
 from leaderboard.tally import tally
 from leaderboard.votes import OUTCOMES, from_arrow, read_votes, votes_from_rows
 from tests.leaderboard_rows import START, battles, row, simulated
@@ -228,6 +235,105 @@ def test_dictionary_encoded_columns_and_other_columns_are_welcome():
     coded = pa.table({name: table[name].dictionary_encode() if table[name].type == pa.string() else table[name]
                       for name in table.column_names} | {"image": pa.array([b"png"] * 60)})  # fmt: skip
     same(from_arrow(pa.concat_tables([coded.slice(0, 20), coded.slice(20)])), votes_from_rows(rows))
+
+
+CELLS = st.lists(st.sampled_from([None, "", "a", "b", "cc", "dd", "ee", "ü"]), max_size=40)
+
+
+@settings(max_examples=150, deadline=None)
+@given(CELLS, st.integers(1, 12), st.booleans(), st.sampled_from([0, 3, 100]))
+def test_a_column_of_arrow_has_the_cells_of_the_same_list(cells, size, dictionary, few):
+    kind = pa.dictionary(pa.int8(), pa.string()) if dictionary else pa.string()
+    parts = [pa.array(cells[at : at + size], kind) for at in range(0, len(cells), size)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(texts, "FEW", few)  # above it names stay in Arrow
+        found, expected = encode(pa.chunked_array(parts, kind)), encode(cells)
+        assert found.to_pylist() == expected.to_pylist() and len(set(found.names)) == len(found.names)
+        assert found.compact().names == expected.compact().names
+        assert [found.names[code] for code in found.present()] == [*dict.fromkeys(cell for cell in cells if cell)]
+        wanted = ["cc", "zz", "a"]
+        assert [wanted[at] if at >= 0 else None for at in found.places(wanted)] == [
+            name if name in wanted else None for name in found.names
+        ]
+        ranks = found.ranks(found.present())
+        assert [name for _, name in sorted(zip(ranks, found.names, strict=True))] == sorted(found.names)
+        assert found.names == expected.names
+
+
+def test_a_dictionary_may_repeat_itself_and_hold_names_that_never_occur():
+    codes = pa.array([3, 0, None, 1, 4, 0], pa.int32())
+    for few in (0, 100):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(texts, "FEW", few)
+            names = pa.array(["x", "y", "never", "x", ""])
+            found = encode(pa.chunked_array([pa.DictionaryArray.from_arrays(codes, names)]))
+            assert found.to_pylist() == ["x", "x", None, "y", None, "x"]
+            assert found.names == ("x", "y", "never") and found.names[0] == "x" and found.names[1:] == ("y", "never")
+
+
+def test_texts_are_taken_for_different_only_where_that_is_proven():
+    rng = random.Random(0)
+    ids = [f"{rng.getrandbits(128):032x}" for _ in range(20_000)]
+    assert texts.all_distinct(pa.array(ids)) and texts.all_distinct(pa.array(ids).slice(700, 900))
+    assert not texts.all_distinct(pa.array([*ids, ids[17]]))
+    for other in ([*ids, "short"], [*ids, None], [""] * 5, []):
+        assert not texts.all_distinct(pa.array(other, pa.string()))
+    for width in (1, 7, 8, 9, 36):
+        assert texts.all_distinct(pa.array([f"{n:0{width}d}" for n in range(10)]))
+
+
+@pytest.mark.parametrize("name", ["{:032x}", "{}"], ids=["one length", "many lengths"])
+def test_ids_that_stay_in_arrow_order_exclude_and_repeat_as_any_others(name, tmp_path):
+    rows = simulated(5000)
+    for number, cell in enumerate(rows):
+        cell["vote_id"] = name.format((number * 7919) % 10_007)
+        cell["created_at"] = START + number // 3  # ties of time, which the ids decide
+    rows.append(dict(rows[17]))
+    random.Random(0).shuffle(rows)
+    out = [{"vote_id": rows[at]["vote_id"], "reason": "bot", "created_at": START} for at in (3, 99)]
+    out.append({"vote_id": "of no vote", "reason": "bot", "created_at": START})
+    expected, found = votes_from_rows(rows, out), from_arrow(arrow(rows), arrow(out))
+    assert expected.left_out["duplicate"] == 1 and found.idle_exclusions == expected.idle_exclusions == 1
+    same(found, expected)
+    write_dataset(tmp_path / "set", rows, out)
+    same(read_votes(tmp_path / "set"), expected)
+    rows[4] = rows[4] | {"vote_id": rows[5]["vote_id"]}
+    with pytest.raises(errors.ConflictingVotes, match="1 row repeats"):
+        from_arrow(arrow(rows))
+
+
+def test_columns_that_nobody_reads_are_never_encoded(tmp_path, monkeypatch):
+    rows = [cell | {"prompt": f"text {number}"} for number, cell in enumerate(simulated(50))]
+    write_dataset(tmp_path / "set", rows, EXCLUSIONS)
+    encoded, coded = [], texts.coded
+    monkeypatch.setattr("leaderboard.columns.coded", lambda column: encoded.append(column[0].as_py()) or coded(column))
+    votes = read_votes(tmp_path / "set").where(np.arange(10))
+    assert "text 0" not in encoded and "v000000" in encoded
+    assert votes.prompt.to_pylist()[0] == "text 0" and "text 0" in encoded
+
+
+def test_votes_are_split_by_group_in_their_order():
+    votes = votes_from_rows(simulated(300))
+    codes = votes.category.codes
+    for group, part in enumerate(votes.split(codes, 5)):
+        same(part, votes.where(codes == group))
+        assert len(part) == (codes == group).sum() and part.total == 300
+
+
+def test_a_field_that_is_worked_out_later_is_a_field_like_any_other():
+    asked = []
+
+    @dataclass(frozen=True)
+    class Row:
+        name: str
+        value: float = Later()
+        other: int = Later(7)
+
+    row = Row("x", lambda: asked.append(1) or 2.5)
+    assert not asked and row.value == row.value == 2.5 and asked == [1]
+    assert asdict(row) == {"name": "x", "value": 2.5, "other": 7} and replace(row, other=8) == Row("x", 2.5, 8)
+    with pytest.raises(TypeError, match="value"):
+        Row("x")
 
 
 def test_the_ledger_is_never_written(tmp_path):
