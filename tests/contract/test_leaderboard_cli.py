@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.__main__ import FORMATS, main
+from leaderboard.commands import COMMANDS, main
+from leaderboard.commands.standings import FORMATS
+from leaderboard.formats import FORMATS as SOURCE_FORMATS
 from leaderboard.ratings import METHODS
-from leaderboard.votes import GROUPINGS
+from leaderboard.sheet import KINDS
+from leaderboard.sheets import SHEETS
+from leaderboard.study import Study
+from leaderboard.votes import GROUPINGS, votes_from_rows
 from tests.leaderboard_rows import battles, row, simulated
 
 ROOT = Path(__file__).parents[2]
@@ -141,7 +146,7 @@ def test_csv_is_the_standings(capsys, source):
 
 def test_the_table_is_for_reading(capsys, source):
     text = run(capsys, source)
-    assert "605 votes count of 607; 7 models, 40 voters; bradley-terry" in text
+    assert "605 of 607 votes count; 7 models, 40 voters; bradley-terry" in text
     assert "category 0: " in text and "preliminary" in text and "- Left out: 2 votes of 607" in text
     assert "nan" not in text.lower().replace("named", "") and "None" not in text and max(map(len, text.split())) < 60
 
@@ -216,4 +221,180 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path):
     source = save(tmp_path / "v.jsonl", simulated(60))
     made = subprocess.run(f"{sys.executable} -m leaderboard {source} | head -1", shell=True, cwd=ROOT, text=True,
                           capture_output=True, timeout=120)  # fmt: skip
-    assert made.stdout.startswith("60 votes count") and made.stderr == ""
+    assert made.stdout.startswith("60 of 60 votes count") and made.stderr == ""
+
+
+# -- every table ----------------------------------------------------------------------------------------------------
+
+BOARDS = {
+    "empty": [],
+    "one vote": [row("x", "y", "model_a")],
+    "draws alone": battles("x", "y", both_good=4, both_bad=4),
+    "no category, voter or time": battles("x", "y", 9, 7, 2, 1) + battles("y", "z", 8, 6) + battles("x", "z", 5, 6),
+    "full": simulated(400, prompts=12, voters=9),
+    "losers and strangers": simulated(120) + battles("loser", "m0", losses=5) + battles("apart", "alone", 3, 3),
+    "nothing counts": [row("x", "x", "tie"), row("x", "y", "tie", mode="named")],
+}
+
+
+@pytest.fixture(scope="module")
+def studies():
+    return {name: Study(votes_from_rows(rows)) for name, rows in BOARDS.items()}
+
+
+@pytest.mark.parametrize("which", BOARDS)
+@pytest.mark.parametrize("name", SHEETS)
+def test_every_table_of_every_board_can_be_shown(studies, which, name):
+    sheet = SHEETS[name](studies[which])
+    keys = [column.key for column in sheet.columns]
+    assert sheet.name == name and sheet.title and sheet.caption and len(set(keys)) == len(keys)
+    assert list(json.loads(json.dumps(sheet.to_json(), allow_nan=False))["columns"]) == keys
+    header, *lines = csv.reader(io.StringIO(sheet.to_csv()))
+    assert header == keys and len(lines) == len(sheet.rows)
+    assert sheet.to_text().startswith(sheet.title)
+    assert not {"nan", "inf", "None"} & set(sheet.to_text().replace(",", " ").split())
+    for column in sheet.columns:
+        assert column.kind in KINDS and len(column.explain) > 10 and column.explain[-1] == ".", column
+    for line in sheet.rows:
+        assert set(keys) <= set(line), set(keys) - set(line)
+
+
+@pytest.mark.parametrize("name", SHEETS)
+def test_every_table_can_be_asked_for_in_every_form(capsys, source, name):
+    assert run(capsys, source, "--show", name).strip()
+    found = json.loads(run(capsys, source, "--show", name, "--format", "json"), parse_constant=refuse_constant)
+    assert list(found["sheets"]) == [name] and found["source"]["counted"] == 605
+    header = next(csv.reader(io.StringIO(run(capsys, source, "--show", name, "--format", "csv"))))
+    assert header == list(found["sheets"][name]["columns"])
+
+
+def test_several_tables_at_once(capsys, source):
+    found = json.loads(run(capsys, source, "--show", "pairs, categories", "--format", "json"))
+    assert list(found["sheets"]) == ["pairs", "categories"]
+    text = run(capsys, source, "--show", "all")
+    assert all(sheet["title"] in text for sheet in found["sheets"].values())
+    assert main([source, "--show", "pairs,standings", "--format", "csv"]) == 2
+    assert "csv holds one table" in capsys.readouterr().err
+
+
+def test_the_tables_are_listed_and_explained_without_a_source(capsys):
+    for arguments in (["--list"], ["--show", "list"]):
+        lines = run(capsys, *arguments).splitlines()
+        assert [line.split()[0] for line in lines] == list(SHEETS) and all(len(line.split()) > 1 for line in lines)
+    text = run(capsys, "--explain")
+    assert all(f"{name}: " in text for name in SHEETS) and "On the Elo scale" in text
+    assert "pairs: " not in run(capsys, "--explain", "--show", "standings")
+
+
+def test_explanations_follow_the_table(capsys, source):
+    text = run(capsys, source, "--show", "pairs", "--explain")
+    assert text.index("Head to head") < text.index("Wilson interval")
+    assert "On the Elo scale" in run(capsys, source, "--explain")
+    assert main([source, "--explain", "--format", "csv"]) == 2
+
+
+# -- formats of a source --------------------------------------------------------------------------------------------
+
+
+def test_a_format_can_be_named(capsys, tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text("left,right,winner,model_a,model_b\nx,y,left,p,q\ny,x,tie,q,p\n")
+    assert main([str(path)]) == 2
+    assert "several formats" in capsys.readouterr().err
+    found = board(capsys, str(path), "--source-format", "crowd-comparisons")
+    assert {line["model"] for line in found["standings"]} == {"x", "y"}
+    assert any("ties without saying" in note for note in found["notes"])
+    assert main([str(path), "--source-format", "csv"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and all(name in err for name in SOURCE_FORMATS)
+
+
+def test_help_names_every_format_table_and_command(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert stopped.value.code == 0
+    for word in (*SOURCE_FORMATS, *SHEETS, *COMMANDS, *METHODS, "--voter-ids", "./NAME"):
+        assert word in text, word
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        assert "SOURCE" in capsys.readouterr().out
+
+
+# -- what is known of the models ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("m.yaml", "- {id: m1, name: Model One, parameters_b: 12, memory_gb: 33.7}\n"),
+    ("m.json", '{"m1": {"name": "Model One", "licence": "apache-2.0"}}'),
+    ("m.csv", "model,name,organisation\nm1,Model One,Us\nm2,,\n"),
+    ("arena.yaml", "title: T\nmodels:\n  - {id: m1, name: Model One, backend: fake, settings: {steps: 1}}\n"),
+])  # fmt: skip
+def test_models_get_their_names(capsys, source, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    known = ["--models", str(tmp_path / name)]
+    assert "Model One" in run(capsys, source, *known)
+    assert "Model One" in run(capsys, source, *known, "--show", "pairs")
+    assert any(line["model"] == "m1" for line in board(capsys, source, *known)["standings"]), "ids in the JSON"
+
+
+@pytest.mark.parametrize(("name", "text", "words"), [
+    ("m.yaml", "- {id: m1, colour: red}", "unknown colour"), ("m.yaml", "- {name: x}", "no id"),
+    ("m.yaml", "- {id: m1, memory_gb: much}", "memory_gb is 'much'"), ("m.json", "{", "Expecting"),
+    ("m.yaml", "- {id: other}", "none of its ids"), ("m.yaml", "a: [", "not YAML"), ("m.yaml", "3", "neither a list"),
+    ("m.txt", "", "ends in one of"), ("gone.yaml", None, "no such file"),
+])  # fmt: skip
+def test_a_file_of_models_that_is_wrong_is_one_clear_line(capsys, source, tmp_path, name, text, words):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    assert main([source, "--models", str(tmp_path / name)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and words in err
+
+
+# -- other commands -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared_pairs(tmp_path):
+    rows = simulated(300, models=3, prompts=10, voters=12)
+    sides = [{f"image_{side}": f"{cell['prompt_id']} {cell[f'model_{side}']}" for side in "ab"} for cell in rows]
+    return save(tmp_path / "shared.jsonl", [cell | images for cell, images in zip(rows, sides, strict=True)])
+
+
+def test_agreement_shows_overlap_agreement_and_voters(capsys, shared_pairs):
+    text = run(capsys, "agreement", shared_pairs)
+    assert all(title in text for title in ("Agreement", "Overlap", "Voters"))
+    found = json.loads(run(capsys, "agreement", shared_pairs, "--format", "json"), parse_constant=refuse_constant)
+    assert list(found["sheets"]) == ["agreement", "overlap", "voters"]
+    assert len(found["sheets"]["voters"]["rows"]) == 1, "nobody agreed to be named"
+    assert found["sheets"]["agreement"]["rows"][0]["overlap_pairs"] > 20
+    assert run(capsys, "agreement", shared_pairs, "--format", "csv").startswith("group,votes,pairs")
+
+
+def test_voters_ids_are_shown_only_when_asked_for(capsys, shared_pairs):
+    assert not {f"u{number}" for number in range(12)} & set(run(capsys, "agreement", shared_pairs).split())
+    found = json.loads(run(capsys, "agreement", shared_pairs, "--format", "json", "--voter-ids"))
+    rows = found["sheets"]["voters"]["rows"]
+    assert {line["voter"] for line in rows} == {f"u{number}" for number in range(12)}
+    assert sum(line["votes"] for line in rows) == 300
+    table = run(capsys, "agreement", shared_pairs, "--voter-ids", "--format", "csv")
+    assert len(table.splitlines()) == 13 and table.startswith("voter,")
+
+
+def test_a_file_named_like_a_command_is_still_reached(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "agreement").mkdir()
+    with pytest.raises(SystemExit):
+        main(["agreement"])
+    assert "the following arguments are required: SOURCE" in capsys.readouterr().err
+    assert main(["./agreement"]) == 2
+    assert "this folder holds no .parquet file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["agreement", "gone.csv"], ["--show", "pairs"], ["x.csv", "--show", "pear"]])
+def test_other_commands_refuse_in_one_line_too(capsys, arguments):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith("python -m leaderboard")
