@@ -36,35 +36,46 @@ def covariance(votes, pairs, estimate, rated, anchor, ways=()):
     `pairs` hold the (weighted) counts of the same `votes` among all K models; `ways` come from clusters.chosen. With
     two ways it is V(prompt) + V(voter) - V(both), made positive semidefinite (Cameron, Gelbach & Miller 2011).
     """
-    less_anchor = _influence(estimate, anchor)
-    naive = less_anchor @ estimate.information
-    naive = np.einsum("ij,ij->i", naive, less_anchor)
+    return covariance_of(votes, pairs, estimate, rated, _influence(estimate, anchor), ways)
+
+
+def covariance_of(votes, pairs, estimate, rated, influence, ways=()):
+    """The Covariance of any N numbers, each moved by a unit of each parameter's score as `influence` [N, P] says:
+    rows of the inverse information, or weighted sums of them."""
+    naive = np.einsum("ij,ij->i", influence @ estimate.information, influence)
     if not ways:
         squares = sided(pairs.only(rated)) if votes.weight is None else _squared(votes, rated)
         meat = table_meat(estimate, squares)
-        return Covariance(less_anchor @ meat @ less_anchor.T, naive, np.full(len(rated), math.inf))
+        return Covariance(influence @ meat @ influence.T, naive, np.full(len(influence), math.inf))
     cells = _Cells.of(votes, estimate, rated)
-    parts = [cells.spread(codes_of(votes, (way,)), less_anchor) for way in ways]
+    parts = [cells.spread(codes_of(votes, (way,)), influence) for way in ways]
     values, degrees = parts[0]
     if len(parts) == 2:
-        both, _ = cells.spread(codes_of(votes, ways), less_anchor)
+        both, _ = cells.spread(codes_of(votes, ways), influence)
         values = _semidefinite(parts[0][0] + parts[1][0] - both)
         degrees = np.minimum(parts[0][1], parts[1][1])
     return Covariance(values, naive, degrees)
 
 
-def _influence(estimate, anchor):
-    """[R, P]: what a unit of each parameter's score moves each rating less the anchor's mean. The information is
-    singular along the models' common shift; any value there will do, for the anchor takes it away again."""
-    information, count = estimate.information, len(anchor)
+def inverse(estimate):
+    """The inverse of the information [P, P]. Where it is singular along the models' common shift, which differences
+    do not depend on, one of its generalised inverses: that with the mean of the models held at 0."""
+    information, count = estimate.information, len(estimate.score_a)
     shift = np.zeros(len(information))
     shift[:count] = 1.0
-    regular = information + np.outer(shift, shift) * (np.trace(information) / max(count, 1) ** 2)
+    size = np.trace(information)
+    if np.abs(information @ shift).max(initial=0.0) < 1e-9 * size:
+        information = information + np.outer(shift, shift) * (size / max(count, 1) ** 2)
     try:
-        inverse = np.linalg.inv(regular)
+        return np.linalg.inv(information)
     except np.linalg.LinAlgError:
-        inverse = np.linalg.pinv(regular, hermitian=True)
-    return inverse[:count] - anchor @ inverse[:count] / anchor.sum()
+        return np.linalg.pinv(information, hermitian=True)
+
+
+def _influence(estimate, anchor):
+    """[R, P]: what a unit of each parameter's score moves each rating less the anchor's mean."""
+    every = inverse(estimate)[: len(anchor)]
+    return every - anchor @ every / anchor.sum()
 
 
 def sided(pairs):
