@@ -34,7 +34,6 @@ def main() -> int:
     from arena.build import build_arena, start
     from arena.errors import ConfigError, LedgerError
     from arena.ui.launch import serve
-    from leaderboard.page import CSS
     from standings import Standings
 
     standings = Standings()
@@ -42,7 +41,7 @@ def main() -> int:
     def leaderboard() -> None:
         from leaderboard.ui import leaderboard_page
 
-        leaderboard_page(standings.board)
+        leaderboard_page(standings.study)
 
     secret = hashlib.sha256(env["ARENA_SECRET"].encode()).digest() if env.get("ARENA_SECRET") else None
     try:
@@ -60,7 +59,7 @@ def main() -> int:
         standings.follow(arena.ledger, arena.config)
         start(arena)  # drawing begins while the page is still being put together
 
-        serve(arena, leaderboard_page=leaderboard, leaderboard_css=CSS, host=host, port=int(port))
+        serve(arena, leaderboard_page=leaderboard, host=host, port=int(port))
     except ConfigError as error:
         return fail(str(error))
     finally:

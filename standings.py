@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from arena.config import ArenaConfig
     from arena.ledger import Ledger
     from leaderboard.board import Leaderboard
+    from leaderboard.study import Study
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +102,16 @@ class Standings:
 
     def board(self) -> Leaderboard:
         """The Leaderboard of every vote that is on disk now; computed only where one came in."""
+        return self.study().board
+
+    def study(self) -> Study:
+        """The Study of every vote that is on disk now; the same one until another came in."""
         with self._board_lock:
             votes, exclusions, ends = self._since(self._board_at)
             self._live.add(votes)  # what it can't take stays to be refused aloud at every look
             self._live.exclude(exclusions)
             self._board_at = ends
-        return self._live.board()
+        return self._live.study()
 
     def ticker(self, vote: dict[str, Any]) -> Change | None:
         """What this vote, which is in the ledger, did to the Elo of both models; None where that is not known."""

@@ -3,9 +3,10 @@
 import threading
 
 from leaderboard import errors
-from leaderboard.board import DEFAULT_METHOD, build
+from leaderboard.board import DEFAULT_METHOD
 from leaderboard.columns import milliseconds
 from leaderboard.sources import EXCLUSION_COLUMNS, OPTIONAL, REQUIRED, Raw, open_source
+from leaderboard.study import Study
 from leaderboard.votes import check, columns_of, votes_from_rows
 
 
@@ -26,7 +27,7 @@ class LiveBoard:
         self._exclusions = {name: [] for name in EXCLUSION_COLUMNS}
         self._known = {}
         self._lock, self._building = threading.Lock(), threading.Lock()
-        self._version, self._built, self._board = 0, -1, None
+        self._version, self._built, self._study = 0, -1, None
         self.add(votes)
         self.exclude(exclusions)
 
@@ -75,21 +76,25 @@ class LiveBoard:
                 cells.extend(row.get(name) for row in rows)
             self._version += 1
 
-    def board(self):
-        """The Leaderboard of everything taken in so far; computed only where something changed."""
+    def study(self):
+        """The Study of everything taken in so far; the same one until something changed."""
         with self._building:
             with self._lock:
                 version = self._version
                 if version == self._built:
-                    return self._board
+                    return self._study
                 raw = Raw(
                     self._source,
                     {name: list(cells) for name, cells in self._votes.items()},
                     {name: list(cells) for name, cells in self._exclusions.items()},
                 )
-            board = build(check(raw), **self._options)
-            self._board, self._built = board, version
-            return board
+            study = Study(check(raw), **self._options)
+            self._study, self._built = study, version
+            return study
+
+    def board(self):
+        """The Leaderboard of everything taken in so far; computed only where something changed."""
+        return self.study().board
 
 
 def _rows(columns):

@@ -17,7 +17,7 @@ from arena.build import build_arena, start
 from arena.service import Arena
 from arena.ui.edge import Limits
 from arena.ui.launch import Served, serve
-from leaderboard.ui import CSS, leaderboard_page
+from leaderboard.ui import leaderboard_page
 from standings import Standings
 
 SECRET = b"a secret for the tests, 32 bytes"
@@ -109,7 +109,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
             pass
         standings.follow(arena.ledger, arena.config)
         start(arena)
-        served = serve(arena, leaderboard_page=lambda: leaderboard_page(standings.board), leaderboard_css=CSS,
+        served = serve(arena, leaderboard_page=lambda: leaderboard_page(standings.study),
                        port=a_free_port(), limits=edge, prevent_thread_lock=True)  # fmt: skip
         served.standings = standings
         running.append(served)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -186,21 +187,23 @@ def test_fault_of_ours_is_generic_logged_and_not_counted(visitor, arena, monkeyp
 
 def test_leaderboard_moves_without_a_restart(visitor, served):
     assert visitor.http.get("/leaderboard").status_code == 200
-    config = visitor.http.get("/config").json()
-    refresh = next(d for d in config["dependencies"] if d["api_name"] == "refresh")
 
-    def look() -> str:
-        body = {"data": [""], "fn_index": refresh["id"], "session_hash": "leaderboard"}
-        answer = visitor.post("/gradio_api/run/predict", body)
+    def look(**question) -> dict:
+        answer = visitor.post("/gradio_api/run/leaderboard", {"data": [question]})
         assert answer.status_code == 200, answer.text
-        return answer.text
+        return json.loads(answer.json()["data"][0])
 
     visitor.vote(visitor.next())
+    head = look(ask="head")
     counted = served.standings.board().source.counted
-    assert f"<dd>{counted}</dd>" in look()
+    assert head["facts"][0][1] == f"{counted:,}"
+    assert look(ask="head", seen=head["stamp"]) == {"same": True}
     reveal = visitor.vote(visitor.next()).json()["reveal"]
-    page = look()
-    assert f"<dd>{counted + 1}</dd>" in page and reveal["a"]["name"] in page and reveal["b"]["name"] in page
+    assert look(ask="head", seen=head["stamp"])["facts"][0][1] == f"{counted + 1:,}"
+    names = {model["name"] for model in look(ask="head")["models"].values()}
+    assert {reveal["a"]["name"], reveal["b"]["name"]} <= names
+    table = look(ask="part", part="overview/standings")["blocks"][0]
+    assert table["name"] == "standings" and len(table["rows"]) == len(names)
 
 
 def test_meta_and_health(visitor):

@@ -24,7 +24,6 @@ from arena.backends.fake import FakeBackend
 from arena.build import build_arena, start
 from arena.ui.edge import Limits
 from arena.ui.launch import Served, serve
-from leaderboard.page import CSS
 from standings import Standings
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -73,7 +72,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
             start(arena)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        served = serve(arena, leaderboard_page=lambda: leaderboard_page(standings.board), leaderboard_css=CSS,
+        served = serve(arena, leaderboard_page=lambda: leaderboard_page(standings.study),
                        port=port, limits=LIMITS, prevent_thread_lock=True)  # fmt: skip
         running.append(served)
         return served

@@ -1,0 +1,115 @@
+// Figures: plotly's own drawing in the theme's colours, without the models that the filters hide. The library is
+// fetched when the first figure is opened.
+
+let library = null;
+const plotly = () => (library = library || import(new URL(props.value.plotly, document.baseURI).href).then(() => window.Plotly));
+
+const MIDTONE = '#76808f'; // the text colour of figures as they come from the server
+
+/** A figure with its heading, its download and its memory of which legend entries are on. */
+function makeFigure() {
+  const node = make('figure.lb-figure'), plot = make('div.lb-plot'), empty = make('div.lb-empty', { hidden: true }, 'No model passes the filters.');
+  const title = make('h3'), caption = make('figcaption');
+  const png = make('button.lb-link', { type: 'button', onclick: () => picture(block) }, 'PNG');
+  node.append(make('div.lb-figure-head', {}, title, make('div.lb-tools', {}, png)), caption, plot, empty);
+  let block = null, drawn = '';
+  node.show = (fresh) => {
+    const text = JSON.stringify(fresh);
+    if (text === drawn) return;
+    [block, drawn] = [fresh, text];
+    title.textContent = block.title;
+    caption.textContent = block.caption;
+    png.setAttribute('aria-label', `Download ${block.title} as PNG`);
+    plot.setAttribute('role', 'img');
+    plot.setAttribute('aria-label', `${block.title}. ${block.caption}`);
+    plot.style.minHeight = `${block.figure.layout.height}px`; // no jump when it is there
+    node.redraw();
+  };
+  node.redraw = async () => {
+    if (!block) return;
+    const Plotly = await plotly();
+    const shown = toDraw(block.figure);
+    plot.hidden = !shown;
+    empty.hidden = Boolean(shown);
+    if (!shown || !node.isConnected) return;
+    plot.style.minHeight = `${shown.layout.height}px`;
+    for (const trace of shown.data) {
+      const before = (plot.data || []).find((other) => other.legendgroup && other.legendgroup === trace.legendgroup);
+      if (before && !filtering()) trace.visible = before.visible;
+    }
+    await Plotly.react(plot, shown.data, shown.layout, { displayModeBar: false, responsive: true });
+    if (!plot.dataset.listens) {
+      plot.dataset.listens = 'yes';
+      plot.on('plotly_click', (event) => { const found = selectionOf(event.points[0]); if (found) openBattles(found); });
+    }
+  };
+  return node;
+}
+
+/** The battles that a mark or cell stands for, or null. */
+function selectionOf(point) {
+  const meta = point.data.meta || {};
+  if (meta.battles) return point.x === point.y || point.z === null ? null : { [meta.battles[0]]: point.y, [meta.battles[1]]: point.x };
+  if (meta.models) return { model_a: meta.models[point.pointNumber] };
+  return meta.model ? { model_a: meta.model } : null;
+}
+
+/** {data, layout} for the screen: the theme's colours, hidden models left out; null where nothing is left. */
+function toDraw(figure) {
+  const { data, layout } = structuredClone(figure);
+  const traces = data.map(filtered).filter(Boolean);
+  if (!traces.length && data.length) return null;
+  const hidden = (id) => state.head.models[id] && !shows([id]);
+  for (const axis of [layout.xaxis, layout.yaxis]) {
+    if (!axis || !axis.categoryarray || !data.some((trace) => trace.meta && (axis === layout.yaxis || trace.meta.across === 'model'))) continue;
+    const keep = axis.tickvals.map((id) => !hidden(id));
+    for (const key of ['tickvals', 'ticktext', 'categoryarray']) axis[key] = axis[key].filter((entry, at) => keep[at]);
+  }
+  if (layout.meta) layout.height = layout.meta.base + layout.meta.row * Math.max(1, layout.yaxis.tickvals.length);
+  if (filtering()) for (const trace of traces) if (trace.legendgroup && traces.length <= 24) trace.visible = true;
+  return { data: traces, layout: themed(traces, layout) };
+}
+
+/** A trace without the points, rows or columns of hidden models; null where that is all of it. */
+function filtered(trace) {
+  const meta = trace.meta || {};
+  if (meta.model) return shows([meta.model]) ? trace : null;
+  if (meta.models) {
+    const keep = meta.models.map((id) => shows([id]));
+    const cut = (holder) => {
+      for (const [key, value] of Object.entries(holder || {})) if (Array.isArray(value) && value.length === keep.length) holder[key] = value.filter((entry, at) => keep[at]);
+    };
+    [trace, trace.marker, trace.error_x, trace.error_y, trace.meta].forEach(cut);
+    return trace.x.length ? trace : null;
+  }
+  if (meta.rows) {
+    const down = meta.rows.map((id) => shows([id])), across = meta.columns.map((id) => meta.across !== 'model' || shows([id]));
+    for (const key of ['z', 'text', 'customdata']) trace[key] = trace[key].filter((row, at) => down[at]).map((row) => row.filter((cell, at) => across[at]));
+    trace.y = trace.y.filter((id, at) => down[at]);
+    trace.x = trace.x.filter((id, at) => across[at]);
+    return trace.y.length && trace.x.length ? trace : null;
+  }
+  return trace;
+}
+
+function themed(traces, layout) {
+  const ink = colour('--lb-muted'), line = colour('--lb-line');
+  layout.font = { ...layout.font, color: ink, family: getComputedStyle(root).fontFamily };
+  for (const [key, axis] of Object.entries(layout)) if (/^[xy]axis/.test(key)) Object.assign(axis, { gridcolor: line, linecolor: line });
+  for (const trace of traces) if (trace.textfont && trace.textfont.color === MIDTONE) trace.textfont.color = ink;
+  if (document.documentElement.clientWidth < 640 && layout.margin.r > 60) layout.margin.r = 76;
+  return layout;
+}
+
+/** The figure as a PNG file, on the theme's background, with its title: 1200 points wide at twice the resolution. */
+async function picture(block) {
+  const Plotly = await plotly(), shown = toDraw(block.figure);
+  if (!shown) return;
+  const { data, layout } = shown;
+  const text = block.title.replace(/[<>&]/g, '');
+  Object.assign(layout, { paper_bgcolor: colour('--lb-surface'), plot_bgcolor: colour('--lb-surface'), autosize: false, width: 1200, height: layout.height + 70,
+    margin: { ...layout.margin, t: layout.margin.t + 62, l: 24, b: 24 },
+    title: { text, x: 0.02, y: 1, yref: 'container', yanchor: 'top', pad: { t: 18 }, font: { size: 20, color: colour('--lb-ink') } } });
+  const url = await Plotly.toImage({ data, layout }, { format: 'png', width: 1200, height: layout.height, scale: 2 });
+  save(`${block.name}.png`, 'image/png', await (await fetch(url)).blob());
+}
