@@ -9,16 +9,30 @@ from functools import cached_property
 import numpy as np
 
 from leaderboard.board import DEFAULT_METHOD, build
+from leaderboard.clusters import AUTO
 
 
 class Study:
     """`votes` are checked Votes; `models` holds what is known of a model: id -> {"name", "organisation", "licence",
-    "family", "parameters_b", "memory_gb", "demo"}, all optional; `pictures` the images behind the votes, or None."""
+    "family", "parameters_b", "memory_gb", "demo"}, all optional; `pictures` the images behind the votes, or None;
+    the rest is as for board.build."""
 
-    def __init__(self, votes, *, method=DEFAULT_METHOD, by="category", seed=0, models=None, pictures=None):
+    def __init__(
+        self,
+        votes,
+        *,
+        method=DEFAULT_METHOD,
+        by="category",
+        seed=0,
+        models=None,
+        pictures=None,
+        clusters=AUTO,
+        voter_cap=None,
+    ):
         self.votes = votes
         self.method, self.by, self.seed = method, by, seed
         self.models, self.pictures = dict(models or {}), pictures
+        self.clusters, self.voter_cap = clusters, voter_cap
 
     def name(self, model):
         """The name to show for a model's id."""
@@ -27,7 +41,7 @@ class Study:
     @cached_property
     def board(self):
         """The Leaderboard: standings, groups, pairs and notes. Raises errors.UnknownChoice."""
-        return build(self.votes, self.method, self.seed, self.by, self.models)
+        return build(self.votes, self.method, self.seed, self.by, self.models, self.clusters, self.voter_cap)
 
     @cached_property
     def ballots(self):
@@ -65,6 +79,21 @@ class Study:
         return history(self.votes, self.method, self.seed)
 
     @cached_property
+    def controlled(self):
+        """The Controlled standings: what is left of the ratings when brightness, sharpness and so on take part."""
+        from leaderboard.controls import controlled
+        from leaderboard.covariates import Measured
+
+        return controlled(self.votes, None if self.pictures is None else Measured(self.pictures))
+
+    @cached_property
+    def speed(self):
+        """The Speed of every model: seconds an image, memory and size, and which models nothing else outdoes."""
+        from leaderboard.speed import speed
+
+        return speed(self.board.standings, self.pictures, self.models)
+
+    @cached_property
     def fragility(self):
         """The Fragility of the Bradley-Terry order of the established models: which votes hold each place up."""
         from leaderboard.fragility import fragility
@@ -74,3 +103,10 @@ class Study:
         pairs = Pairs.of(tally(self.votes).total())
         weighted = None if self.votes.weight is None else Pairs.of(tally(self.votes, weighted=True).total())
         return fragility(pairs, self.votes.models, pairs.battles.sum(axis=1) >= VOTE_FLOOR, weighted)
+
+    @cached_property
+    def complexity(self):
+        """The Complexity: every model on simplified against complex prompts; None where there are not both."""
+        from leaderboard.complexity import complexity
+
+        return complexity(self.votes)

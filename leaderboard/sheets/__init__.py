@@ -4,7 +4,7 @@ To add a table to the command line and the page, write the function and its row.
 """
 
 from leaderboard.sheets.history import history
-from leaderboard.sheets.honesty import fragility
+from leaderboard.sheets.honesty import complexity, fragility
 from leaderboard.sheets.overview import categories, pairs, standings
 from leaderboard.sheets.verdicts import verdicts
 from leaderboard.sheets.voters import agreement, overlap, trusted, voters
@@ -20,4 +20,5 @@ SHEETS = {
     "trusted": trusted,
     "history": history,
     "fragility": fragility,
+    "complexity": complexity,
 }
