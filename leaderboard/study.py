@@ -44,6 +44,13 @@ class Study:
         return build(self.votes, self.method, self.seed, self.by, self.models, self.clusters, self.voter_cap)
 
     @cached_property
+    def audit(self):
+        """The Audit: the overall standings with every interval beside its bootstrap. Raises errors.UnknownChoice."""
+        from leaderboard.audit import audit
+
+        return audit(self.votes, self.method, self.seed, self.clusters, self.voter_cap)
+
+    @cached_property
     def ballots(self):
         """The votes by pair of images, as agreement compares them."""
         from leaderboard.agreement import ballots
