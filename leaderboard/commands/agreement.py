@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from leaderboard.board import DEFAULT_METHOD
+from leaderboard.clusters import AUTO
 from leaderboard.commands.common import source_options, study_of, write_sheets
 from leaderboard.sheet import Column
 from leaderboard.sheets import SHEETS
@@ -29,7 +30,7 @@ def options(parser, commands):
         help="every voter on a line, under the id of the source, in place of those who agreed to be named",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap behind alpha's interval (default 0)")
-    parser.set_defaults(method=DEFAULT_METHOD)
+    parser.set_defaults(method=DEFAULT_METHOD, clusters=AUTO, voter_cap=None)
 
 
 def answer(options, out):

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from leaderboard import errors
 from leaderboard.board import DEFAULT_METHOD
+from leaderboard.clusters import AUTO, CHOICES
 from leaderboard.formats import FORMATS
 from leaderboard.known import read_models
 from leaderboard.ratings import METHODS
@@ -79,6 +80,16 @@ def rating_options(parser):
     """How the models are rated."""
     parser.add_argument("--method", choices=tuple(METHODS), default=DEFAULT_METHOD, help="how models are rated")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn at random (default 0)")
+    parser.add_argument(
+        "--clusters",
+        choices=(AUTO, *CHOICES),
+        default=AUTO,
+        help="which votes the intervals take together: on one prompt, by one voter, both or none "
+        "(default auto: whatever is known and repeats)",
+    )
+    parser.add_argument(
+        "--voter-cap", type=float, metavar="N", help="let the votes of one voter weigh no more than N (default no cap)"
+    )
 
 
 def study_of(options):
@@ -87,7 +98,15 @@ def study_of(options):
         raise errors.UnknownChoice(f"--seed must not be negative, but is {options.seed}")
     votes = read_votes(options.source, options.mode, options.source_format)
     models = read_models(options.models, votes.models) if options.models else {}
-    return Study(votes, method=options.method, by=options.by, seed=options.seed, models=models)
+    return Study(
+        votes,
+        method=options.method,
+        by=options.by,
+        seed=options.seed,
+        models=models,
+        clusters=options.clusters,
+        voter_cap=options.voter_cap,
+    )
 
 
 def named(sheet, study):

@@ -255,8 +255,6 @@ def test_every_table_of_every_board_can_be_shown(studies, which, name):
     assert not {"nan", "inf", "None"} & set(sheet.to_text().replace(",", " ").split())
     for column in sheet.columns:
         assert column.kind in KINDS and len(column.explain) > 10 and column.explain[-1] == ".", column
-    for line in sheet.rows:
-        assert set(keys) <= set(line), set(keys) - set(line)
 
 
 @pytest.mark.parametrize("name", SHEETS)
