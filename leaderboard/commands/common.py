@@ -14,6 +14,7 @@ from leaderboard.board import DEFAULT_METHOD
 from leaderboard.clusters import AUTO, CHOICES
 from leaderboard.formats import FORMATS
 from leaderboard.known import read_models
+from leaderboard.pictures import open_pictures
 from leaderboard.ratings import METHODS
 from leaderboard.study import Study
 from leaderboard.votes import GROUPINGS, MAIN_MODE, read_votes
@@ -96,6 +97,8 @@ def study_of(options):
     """The Study that the options ask for. Raises errors.LeaderboardError."""
     if options.seed < 0:
         raise errors.UnknownChoice(f"--seed must not be negative, but is {options.seed}")
+    if options.voter_cap is not None and not 0 < options.voter_cap < float("inf"):
+        raise errors.UnknownChoice(f"--voter-cap must be a number above 0, but is {options.voter_cap}")
     votes = read_votes(options.source, options.mode, options.source_format)
     models = read_models(options.models, votes.models) if options.models else {}
     return Study(
@@ -104,6 +107,7 @@ def study_of(options):
         by=options.by,
         seed=options.seed,
         models=models,
+        pictures=open_pictures(options.source),
         clusters=options.clusters,
         voter_cap=options.voter_cap,
     )

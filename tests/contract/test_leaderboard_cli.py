@@ -5,9 +5,11 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -167,7 +169,9 @@ def test_bad_input_is_one_clear_line_and_status_2(capsys, tmp_path, name, text, 
 
 
 @pytest.mark.parametrize("arguments", [["gone.parquet"], ["x.csv", "--method", "none"], ["x.csv", "--by", "colour"],
-                                       ["x.csv", "--format", "xml"], [], ["x.csv", "--seed", "-1"]])  # fmt: skip
+                                       ["x.csv", "--format", "xml"], [], ["x.csv", "--seed", "-1"],
+                                       ["x.csv", "--clusters", "age"], ["x.csv", "--voter-cap", "nan"],
+                                       ["x.csv", "--voter-cap", "0"], ["serve", "x.csv"], ["serve"]])  # fmt: skip
 def test_bad_arguments_are_one_clear_line_and_status_2(capsys, arguments):
     try:
         status = main(arguments)
@@ -222,6 +226,17 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path):
     made = subprocess.run(f"{sys.executable} -m leaderboard {source} | head -1", shell=True, cwd=ROOT, text=True,
                           capture_output=True, timeout=120)  # fmt: skip
     assert made.stdout.startswith("60 of 60 votes count") and made.stderr == ""
+
+
+@pytest.mark.parametrize(("flags", "words"), [
+    (["--clusters", "both"], "taken together|take the votes"), (["--voter-cap", "5"], "weights"),
+])  # fmt: skip
+def test_intervals_can_be_asked_to_cluster_and_to_cap(capsys, source, flags, words):
+    found, plain = board(capsys, source, *flags), board(capsys, source, "--clusters", "none")
+    assert re.search(words, " ".join(found["notes"])) and found["source"] == plain["source"]
+    widths = [[line["rating_upper"] - line["rating_lower"] for line in shown["standings"] if line["rating"] is not None]
+              for shown in (found, plain)]  # fmt: skip
+    assert widths[0] != widths[1]
 
 
 # -- every table ----------------------------------------------------------------------------------------------------
@@ -379,6 +394,20 @@ def test_voters_ids_are_shown_only_when_asked_for(capsys, shared_pairs):
     assert sum(line["votes"] for line in rows) == 300
     table = run(capsys, "agreement", shared_pairs, "--voter-ids", "--format", "csv")
     assert len(table.splitlines()) == 13 and table.startswith("voter,")
+
+
+def test_serve_hands_over_the_study_and_reads_a_file_again_when_it_changed(capsys, source, monkeypatch):
+    served = {}
+    module = ModuleType("leaderboard.ui.serve")
+    module.serve = lambda load, **options: served.update(options, load=load)
+    monkeypatch.setitem(sys.modules, "leaderboard.ui.serve", module)
+    assert run(capsys, "serve", source, "--port", "7999", "--by", "complexity") == ""
+    assert served["host"] == "127.0.0.1" and served["port"] == 7999 and served["title"] == "votes.jsonl"
+    study = served["load"]()
+    assert study.by == "complexity" and len(study.votes) == 605 and served["load"]() is study
+    with open(source, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row("m1", "m2", "tie")) + "\n")
+    assert len(served["load"]().votes) == 606
 
 
 def test_a_file_named_like_a_command_is_still_reached(capsys, tmp_path, monkeypatch):
