@@ -8,7 +8,7 @@ import numpy as np
 
 from leaderboard.clusters import AUTO
 from leaderboard.components import components
-from leaderboard.intervals import INTERVALS, one_sided_bound
+from leaderboard.intervals import INTERVALS, REPLAYS, one_sided_bound
 from leaderboard.later import Later
 from leaderboard.likelihood import FEW_BATTLES
 from leaderboard.ranks import overlap_ranks, simultaneous_ranks
@@ -93,7 +93,7 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
         half = widening(inner[rated]) * spread.deviation
         for at, model in enumerate(rated):
             kinds[votes.models[model]] = spread.kinds[at]
-            if inner[model] >= FEW_BATTLES:
+            if inner[model] >= FEW_BATTLES and spread.kinds[at] != REPLAYS:
                 centre = float(ratings.rating[model] + shift)
                 anytime[votes.models[model]] = (centre - float(half[at]), centre + float(half[at]))
         rank_lower[rated], rank_upper[rated] = simultaneous_ranks(ratings.rating[rated], spread.draws)

@@ -117,3 +117,10 @@ class Study:
         from leaderboard.complexity import complexity
 
         return complexity(self.votes)
+
+    @cached_property
+    def quality(self):
+        """The Measures of the data's quality, in the order to read them."""
+        from leaderboard.quality import quality
+
+        return quality(self.votes, self.ballots)
