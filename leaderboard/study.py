@@ -124,3 +124,10 @@ class Study:
         from leaderboard.quality import quality
 
         return quality(self.votes, self.ballots)
+
+    @cached_property
+    def position(self):
+        """The Position: what standing on side a is worth, and the ratings with and without it."""
+        from leaderboard.position import position
+
+        return position(self.votes)
