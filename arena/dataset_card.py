@@ -67,7 +67,8 @@ ABOUT_COLUMNS = {
     "hardware": "what it ran on",
     "licence": "licence of the model that drew it",
     "reason": ", ".join(f"`{code}` ({why})" for code, why in EXCLUSION_REASONS.items()),
-    "extra": "JSON: what has no column of its own",
+    "extra": "JSON: what has no column of its own; in votes voter_name, the user name of a voter who signed in and "
+    "agreed to be named",
 }
 
 
@@ -114,7 +115,8 @@ def _prose(config: ArenaConfig, tables: list[str], source: str) -> str:
         "A prompt is drawn, then a pair of models with a recorded probability (`pair_probability`), and the sides "
         "at random. Both images are shown in one size and encoding. The names of the models are revealed only "
         "after the vote is stored. An image that failed or came out blank voids its battle and is never a loss. "
-        "Voters appear as keyed hashes only; what they asked to keep private is left out." + contact,
+        "Voters appear as keyed hashes; only who signed in and agreed to be named has a `voter_name` in `extra`. What they "
+        "asked to keep private is left out." + contact,
         "## How to load it",
         "```python\n" + _loading(tables, source) + "```",
         "The leaderboard can be computed again from these votes alone, with Image Arena's code:",

@@ -19,7 +19,7 @@ from typing import Any
 
 from arena.errors import AlreadyVoted, BattleExpired, LedgerError, NothingToWithdraw, UnknownBattle
 from arena.records import TABLES, Battle, Image, Prompt, Shard, Vote
-from arena.tables import FROM_PROMPT, SCHEMA_VERSION, public, statements, to_image, to_prompt, to_vote
+from arena.tables import FROM_PROMPT, SCHEMA_VERSION, UPGRADES, public, statements, to_image, to_prompt, to_vote
 
 
 class Ledger:
@@ -36,12 +36,11 @@ class Ledger:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._transaction() as db:
                 version = db.execute("PRAGMA user_version").fetchone()[0]
-                if version == 0:
-                    for statement in statements():
-                        db.execute(statement)
+                for statement in statements() if version == 0 else UPGRADES.get(version, ()):
+                    db.execute(statement)
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(f"{self.path}: cannot be used as a ledger ({error})") from error
-        if version not in (0, SCHEMA_VERSION):
+        if version not in (0, SCHEMA_VERSION, *UPGRADES):
             raise LedgerError(f"{self.path}: written by another version (schema {version}, ours is {SCHEMA_VERSION})")
 
     def now(self) -> int:
@@ -188,6 +187,20 @@ class Ledger:
                 winner = "a" if (winner == "model_a") == (row["image_a"] == image_a) else "b"
             record[winner] += row["n"]
         return record
+
+    # -- who is named ------------------------------------------------------------------------------------
+
+    def is_named(self, voter: str) -> bool:
+        """Whether this voter agreed that their name goes with their votes."""
+        return self._one("SELECT 1 FROM named_voters WHERE voter = ?", voter) is not None
+
+    def set_named(self, voter: str, agreed: bool) -> None:
+        """Keep, or forget, that this voter agreed. Only the hash is kept here; a name is written with a vote."""
+        with self._transaction() as db:
+            if agreed:
+                self._insert(db, "named_voters", {"voter": voter}, "OR IGNORE")
+            else:
+                db.execute("DELETE FROM named_voters WHERE voter = ?", (voter,))
 
     # -- publishing --------------------------------------------------------------------------------------
 

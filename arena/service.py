@@ -108,9 +108,10 @@ class Arena:
     # -- votes -------------------------------------------------------------------------------------------
 
     def cast_vote(self, battle_id: str, winner: str, voter: str, *, seconds: float | None = None,
-                  signed_in: bool = False) -> Reveal:  # fmt: skip
+                  signed_in: bool = False, user_name: str | None = None) -> Reveal:  # fmt: skip
         """Write the vote, and only then tell the names. `seconds` is how long the browser says that the battle
-        was looked at; no more is believed than has passed since it was made."""
+        was looked at; no more is believed than has passed since it was made. `user_name`, of who is signed in, is
+        written only while the voter agrees to it."""
         if winner not in WINNERS:
             raise BadVote(f"A vote is one of {', '.join(WINNERS)}.")
         self._votes.spend(voter, "so many votes")
@@ -119,13 +120,16 @@ class Arena:
             now = self.ledger.now()
             passed = max(0, now - battle.created_at) / 1000
             private = battle.image_a.private or battle.image_b.private
+            extra: dict[str, Any] = {"private": True} if private else {}
+            if signed_in and user_name and self.ledger.is_named(voter):
+                extra["voter_name"] = user_name
             p = battle.prompt
             return Vote(new_id(), battle_id, now, p.prompt_id, "" if private else p.prompt, p.category,
                         p.sub_category, p.complexity, p.prompt_source, battle.image_a.model, battle.image_b.model,
                         winner, battle.image_a.image_id, battle.image_b.image_id, voter, signed_in, battle.mode,
                         battle.served_from, battle.pair_probability,
                         passed if seconds is None else min(max(0.0, seconds), passed),
-                        arena.__version__, dumps({"private": True}) if private else "{}")  # fmt: skip
+                        arena.__version__, dumps(extra))  # fmt: skip
 
         vote = self.ledger.cast_vote(battle_id, voter, make, not_before=self._oldest())
         change = self.ticker(asdict(vote)) if self.ticker else None
@@ -138,6 +142,14 @@ class Arena:
     def withdraw(self, battle_id: str, voter: str) -> None:
         """Take back the voter's last vote: it stays on record, excluded as withdrawn."""
         self.ledger.withdraw(battle_id, voter)
+
+    def is_named(self, voter: str) -> bool:
+        """Whether this voter's name goes with their votes, as they chose; nobody's does by itself."""
+        return self.ledger.is_named(voter)
+
+    def set_named(self, voter: str, agreed: bool) -> None:
+        """Keep the voter's choice. It holds from the next vote on: a vote row is never rewritten."""
+        self.ledger.set_named(voter, agreed)
 
     def voter_of(self, identity: str) -> str:
         return self.key.voter(identity)

@@ -1,6 +1,7 @@
 """The ledger's tables: the SQL that makes them, and how their rows become records.
 
-Published tables have the columns of `arena.records.TABLES`; battles and shards are the ledger's own.
+Published tables have the columns of `arena.records.TABLES`; battles, shards and the voters who agreed to be named
+are the ledger's own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from collections.abc import Iterator
 
 from arena.records import TABLES, Image, Prompt, Vote
 
-SCHEMA_VERSION = 1  # raised with every change of a table
+SCHEMA_VERSION = 2  # raised with every change of a table
+_NAMED_VOTERS = "CREATE TABLE named_voters (voter TEXT PRIMARY KEY)"
+# What makes a ledger of an earlier version one of the next.
+UPGRADES = {1: (_NAMED_VOTERS, "PRAGMA user_version = 2")}
 _SQL_TYPES = {"string": "TEXT", "json": "TEXT", "timestamp": "INTEGER", "int64": "INTEGER", "int8": "INTEGER",
               "bool": "INTEGER", "float32": "REAL", "float64": "REAL"}  # fmt: skip
 _KEYS = {"votes": "vote_id", "images": "image_id", "prompts": "prompt_id"}
@@ -40,6 +44,7 @@ def statements() -> Iterator[str]:
     yield ("CREATE TABLE shards (path TEXT PRIMARY KEY, \"table\" TEXT NOT NULL, first_seq INTEGER NOT NULL, "
            "last_seq INTEGER NOT NULL, rows INTEGER NOT NULL, sha256 TEXT NOT NULL, sealed_at INTEGER NOT NULL, "
            "published_at INTEGER)")  # fmt: skip
+    yield _NAMED_VOTERS
     yield f"PRAGMA user_version = {SCHEMA_VERSION}"
 
 

@@ -18,14 +18,24 @@ VOTE_COLUMNS = {
     ("model_a", "model_b", "image_a", "image_b", "winner"): "who met whom with which images, and the outcome",
     ("voter", "signed_in"): "a keyed hash that stands for you, and whether you were signed in",
     ("mode", "served_from", "pair_probability"): "how the battle was drawn",
-    ("seconds_to_vote", "arena_version", "extra"): "how long you looked, and our version",
+    ("seconds_to_vote", "arena_version", "extra"): "how long you looked, our version, and your user name if you "
+    "agreed to be named",
 }
+# What naming.js fills with the choice, for who is signed in.
+NAMING = """
+<h3>Being named</h3>
+<p>The leaderboard has a table of voters. Nobody is in it by name unless they sign in and agree. If you agree, your
+Hugging Face user name is published with your votes from now on. All your signed-in votes share one hash, so your
+earlier ones can then be told as yours too. You can take it back at any time: later votes carry no name, and with the
+first of them the table stops showing it. What has been published before keeps it.</p>
+<div id="ia-naming" role="group" aria-label="Being named"><p>Sign in to choose. Without an account you are never
+named.</p></div>"""
 KEYS = (("←", "A is better"), ("→", "B is better"), ("↑", "both good"), ("↓", "both bad"),
         ("space", "next battle"), ("u", "take back the last vote"), ("?", "show the keys"))  # fmt: skip
 
 
-def about_html(meta: Mapping[str, Any]) -> str:
-    """The page as HTML. It may name the models: no battle is on it."""
+def about_html(meta: Mapping[str, Any], sign_in: bool = False) -> str:
+    """The page as HTML. It may name the models: no battle is on it. `sign_in` says that visitors can sign in here."""
     return f"""<article class="ia-about-page">
 <h1>About {escape(meta["title"])}</h1>
 <p class="lead">{escape(meta["tagline"])}</p>
@@ -33,7 +43,7 @@ def about_html(meta: Mapping[str, Any]) -> str:
 {_guidelines()}
 {_where(meta)}
 {_recorded()}
-{_privacy(meta)}
+{_privacy(meta, sign_in)}
 {_models(meta)}
 {_keys()}
 <p><small>Image Arena {escape(str(meta["arena_version"]))}</small></p>
@@ -105,7 +115,7 @@ rewritten. Where one does not count, a row in <code>exclusions</code> says so an
 <p>What is left out is counted, with its reason, beside the leaderboard.</p>"""
 
 
-def _privacy(meta: Mapping[str, Any]) -> str:
+def _privacy(meta: Mapping[str, Any], sign_in: bool) -> str:
     contact = meta.get("contact")
     if not contact:
         whom = "Ask whoever runs this arena; they have named no address here."
@@ -116,15 +126,19 @@ def _privacy(meta: Mapping[str, Any]) -> str:
     else:
         whom = f"Write to {escape(contact)}."
     return f"""<h2>Privacy, and erasing what is yours</h2>
-<p>No name, address, e-mail or token is stored with a vote. A cookie with a random number tells your visits apart; if
-you sign in, your account does. The dataset holds neither, only a hash of it made with a secret key of this server:
-it can’t be turned back, and nobody else can make it. Your browser itself remembers the theme, the category, and how
-many votes you cast.</p>
+<p>No address, e-mail or token is stored with a vote, and no name{_unless(sign_in)}. A cookie with a random number tells
+your visits apart; if you sign in, your account does. The dataset holds neither, only a hash of it made with a secret
+key of this server: it can’t be turned back, and nobody else can make it. Your browser itself remembers the theme, the
+category, and how many votes you cast.</p>{NAMING if sign_in else ""}
 <p>A prompt that you type is published with its images, so put nothing personal into it, or tick “Keep it private”:
 then the pictures are shown to you alone and deleted when their battle has expired (after {_hours(meta)}), and
-nothing is published but the outcome of the vote.</p>
+nothing is published but the outcome of the vote{", with your name if you agreed to that" if sign_in else ""}.</p>
 <p>You can ask for your votes and prompts to be erased. {whom} Say roughly when you voted, and from the same browser
 if you can.</p>"""
+
+
+def _unless(sign_in: bool) -> str:
+    return ", unless you sign in and agree to be named (below)" if sign_in else ""
 
 
 def _hours(meta: Mapping[str, Any]) -> str:

@@ -84,6 +84,11 @@ def voter_of_request(request: Any) -> tuple[str, bool]:
     return state["voter"], state["signed_in"]
 
 
+def name_of_request(request: Any) -> str | None:
+    """The Hugging Face user name of who sent this signed in, as the guard found it; None for everybody else."""
+    return getattr(request, "request", request).scope.get("state", {}).get("user_name")
+
+
 class Guard:
     """`key` signs the cookies and hashes the visitors; `on_space` says that the page is served over HTTPS, framed
     by huggingface.co and behind Hugging Face's proxies, under the names `space_hosts`."""
@@ -103,8 +108,10 @@ class Guard:
         headers = Headers(scope=scope)
         known = self.visitor_of_cookie(headers)
         address = self.address(scope, headers)
-        voter, signed_in = self.identify(scope, known)
-        scope.setdefault("state", {}).update(voter=voter, signed_in=signed_in)
+        account = self.account(scope)
+        voter, signed_in = self.identify(account, known)
+        name = account.get("preferred_username") if account else None
+        scope.setdefault("state", {}).update(voter=voter, signed_in=signed_in, user_name=name or None)
         send = self._finish(scope, send, known, address)
         try:
             self._admit_path(scope)
@@ -127,12 +134,18 @@ class Guard:
         good = visitor and len(cookie) < 128 and hmac.compare_digest(self.sign(visitor).encode(), cookie.encode())
         return visitor if good else None
 
-    def identify(self, scope: Scope, visitor: str | None) -> tuple[str | None, bool]:
-        """(voter, signed in). Gradio's sign-in counts only on a Space: elsewhere it is a mock that makes every
-        visitor the token's owner."""
+    def account(self, scope: Scope) -> dict[str, Any] | None:
+        """What Hugging Face said of who is signed in. Gradio's sign-in counts only on a Space: elsewhere it is a
+        mock that makes every visitor the token's owner."""
         info = scope.get("session", {}).get("oauth_info") if self.on_space else None
         if info and info.get("expires_at", time.time()) >= time.time() and info.get("userinfo", {}).get("sub"):
-            return self.key.voter(f"hf:{info['userinfo']['sub']}"), True
+            return info["userinfo"]
+        return None
+
+    def identify(self, account: dict[str, Any] | None, visitor: str | None) -> tuple[str | None, bool]:
+        """(voter, signed in)."""
+        if account:
+            return self.key.voter(f"hf:{account['sub']}"), True
         return (self.key.voter(f"cookie:{visitor}") if visitor else None), False
 
     def address(self, scope: Scope, headers: Headers) -> str:

@@ -51,7 +51,7 @@ def build_demo(arena: Arena, *, leaderboard_page: Callable[[], None] | None = No
         if sign_in:
             _sign_in()
         _header(meta, pages, "about")
-        gr.HTML(about_html(meta), js_on_load=None, apply_default_css=False, elem_classes="ia-page")
+        gr.HTML(about_html(meta, sign_in), js_on_load=None, apply_default_css=False, elem_classes="ia-page")
     return demo
 
 
@@ -86,7 +86,7 @@ def _header(meta: dict[str, Any], pages: list[dict[str, str]], here: str) -> Non
     gr.HTML(
         facts_for_page(meta, pages, here),
         html_template='<div class="ia"></div>',
-        js_on_load=scripts("dom.js", "header.js", "plain.js"),
+        js_on_load=scripts("dom.js", "header.js", "api.js", "naming.js", "plain.js"),
         apply_default_css=False,
         elem_id="ia-head",
     )

@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from arena.errors import NoBattle, Refused, TooFast
-from arena.ui.edge import error_response, voter_of_request
+from arena.ui.edge import error_response, name_of_request, voter_of_request
 
 if TYPE_CHECKING:
     from arena.records import BlindBattle
@@ -58,6 +58,10 @@ class Busy(TooFast):
     code, status = "busy", 503
 
 
+class NotSignedIn(Refused):
+    code, status = "not_signed_in", 403
+
+
 class Field:
     """One key of a body: what it may hold, and whether it must be there."""
 
@@ -67,6 +71,10 @@ class Field:
     def check(self, name: str, value: Any) -> Any:
         if value is None and self.optional:
             return None
+        if self.kind is bool:
+            if not isinstance(value, bool):
+                raise BadRequest(f"{name}: true or false is expected.")
+            return value
         if self.kind is float:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e9:
                 raise BadRequest(f"{name}: a number from 0 to 1e9 is expected.")
@@ -87,6 +95,7 @@ BODIES: dict[str, dict[str, Field]] = {
     "withdraw": {"battle_id": _ID},
     "skip": {"battle_id": _ID},
     "cancel": {"ticket": _ID},
+    "named": {"named": Field(bool)},
 }
 
 
@@ -143,6 +152,8 @@ class Api:
             Route("/arena/withdraw", self._guarded(self.withdraw), methods=["POST"]),
             Route("/arena/skip", self._guarded(self.skip), methods=["POST"]),
             Route("/arena/cancel", self._guarded(self.cancel), methods=["POST"]),
+            Route("/arena/named", self._guarded(self.set_named), methods=["POST"]),
+            Route("/arena/me", self._guarded(self.me)),
             Route("/arena/prompt", self._guarded(self.prompt)),
             Route("/arena/meta", self._guarded(self.meta)),
             Route(IMAGE_PATH + "{token}", self._guarded(self.image)),
@@ -171,7 +182,8 @@ class Api:
     async def vote(self, request: Request) -> Response:
         given, (voter, signed_in) = await self._given(request, "vote")
         reveal = await self._call(self.arena.cast_vote, given["battle_id"], given["winner"], voter,
-                                  seconds=given["seconds"], signed_in=signed_in)  # fmt: skip
+                                  seconds=given["seconds"], signed_in=signed_in,
+                                  user_name=name_of_request(request))  # fmt: skip
         return _json({"reveal": reveal.as_dict()})
 
     async def withdraw(self, request: Request) -> Response:
@@ -188,6 +200,19 @@ class Api:
         given, (voter, _) = await self._given(request, "cancel")
         await self._call(self.arena.cancel_live, given["ticket"], voter)
         return _json({"ok": True})
+
+    async def me(self, request: Request) -> Response:
+        """The visitor's own account, and whether its name goes with their votes."""
+        name = name_of_request(request)
+        named = bool(name) and await self._call(self.arena.is_named, voter_of_request(request)[0])
+        return _json({"user_name": name, "named": named})
+
+    async def set_named(self, request: Request) -> Response:
+        given, (voter, _) = await self._given(request, "named")
+        if name_of_request(request) is None:
+            raise NotSignedIn("Sign in first: without an account there is no name to show.")
+        await self._call(self.arena.set_named, voter, given["named"])
+        return _json({"named": given["named"]})
 
     async def prompt(self, request: Request) -> Response:
         category = _CATEGORY.check("category", request.query_params.get("category") or None)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from arena.guard import VoterKey
-from arena.ui.edge import COOKIE, Guard, Limits, voter_of_request
+from arena.ui.edge import COOKIE, Guard, Limits, name_of_request, voter_of_request
 
 KEY = VoterKey(b"another secret of 32 bytes......")
 HOST = "http://arena.test"
@@ -33,7 +33,8 @@ async def inner(scope, receive, send) -> None:
     answer: Response
     if request.method == "POST":
         voter, signed_in = voter_of_request(request)
-        answer = JSONResponse({"voter": voter, "signed_in": signed_in, "bytes": len(await request.body())})
+        answer = JSONResponse({"voter": voter, "signed_in": signed_in, "name": name_of_request(request),
+                               "bytes": len(await request.body())})  # fmt: skip
     elif request.url.path.startswith("/assets/"):
         answer = PlainTextResponse("asset")
     else:
@@ -134,6 +135,14 @@ def test_signed_in_counts_on_a_space_only():
     assert Client(info=info).send().status_code == 401
     assert Client(info=info | {"expires_at": 1}, on_space=True).send().status_code == 401
     assert Client(info={"userinfo": {}}, on_space=True).send().status_code == 401
+
+
+def test_only_who_is_signed_in_has_a_name():
+    info = {"userinfo": {"sub": "42", "preferred_username": "ann"}, "expires_at": 4e9}
+    assert Client(info=info, on_space=True).send().json()["name"] == "ann"
+    for client in (Client(info=info), Client(info=info | {"expires_at": 1}, on_space=True),
+                   Client(info={"userinfo": {"sub": "42"}, "expires_at": 4e9}, on_space=True)):  # fmt: skip
+        assert client.arrive().send().json()["name"] is None
 
 
 @pytest.mark.parametrize("headers, status", [

@@ -232,6 +232,33 @@ def test_a_ledger_of_another_version_is_refused(tmp_path):
         Ledger(path)
 
 
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path, served):
+    path = tmp_path / "old.sqlite"
+    Ledger(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE named_voters")
+        db.execute("PRAGMA user_version = 1")
+    for _ in range(2):
+        ledger = Ledger(path)
+        assert ledger.is_named("ann") is False
+        ledger.set_named("bob", True)
+        assert ledger.is_named("bob")
+        ledger.close()
+
+
+def test_the_choice_to_be_named_is_kept_and_forgotten(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    assert not ledger.is_named("ann")
+    for _ in range(2):
+        ledger.set_named("ann", True)
+    ledger.close()
+    again = Ledger(tmp_path / "ledger.sqlite")
+    assert again.is_named("ann") and not again.is_named("bob")
+    for _ in range(2):
+        again.set_named("ann", False)
+    assert not again.is_named("ann")
+
+
 def test_a_write_that_fails_is_said_and_leaves_nothing(ledger, served, monkeypatch):
     battle = served()
     ledger._connection().execute("PRAGMA max_page_count = 1")  # the disk is full, as far as SQLite can tell

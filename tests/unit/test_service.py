@@ -172,6 +172,25 @@ def test_no_more_time_is_believed_than_has_passed(make_arena, clock, fill):
         assert arena.ledger.vote_of(battle.battle_id).seconds_to_vote == kept
 
 
+def test_a_name_goes_with_a_vote_only_while_its_voter_agrees_and_is_signed_in(make_arena, fill):
+    arena = make_arena()
+    fill(arena)
+
+    def extra(voter="ann", **how):
+        battle = arena.next_battle(voter)
+        arena.cast_vote(battle.battle_id, "model_a", voter, **how)
+        return arena.ledger.vote_of(battle.battle_id).extra
+
+    assert extra(signed_in=True, user_name="ann") == "{}"
+    arena.set_named("ann", True)
+    assert arena.is_named("ann") and not arena.is_named("bob")
+    assert json.loads(extra(signed_in=True, user_name="ann")) == {"voter_name": "ann"}
+    assert extra(signed_in=False, user_name="ann") == extra(signed_in=True) == "{}"
+    assert extra("bob", signed_in=True, user_name="bob") == "{}"
+    arena.set_named("ann", False)
+    assert extra(signed_in=True, user_name="ann") == "{}"
+
+
 def test_categories(make_arena, fill):
     arena = make_arena()
     fill(arena)
