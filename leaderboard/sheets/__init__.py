@@ -3,9 +3,12 @@
 To add a table to the command line and the page, write the function and its row.
 """
 
+from leaderboard.sheets.controls import controlled, controls
 from leaderboard.sheets.history import history
-from leaderboard.sheets.honesty import complexity, fragility
+from leaderboard.sheets.honesty import complexity, fragility, quality
+from leaderboard.sheets.intervals import components, intervals
 from leaderboard.sheets.overview import categories, pairs, standings
+from leaderboard.sheets.speed import speed
 from leaderboard.sheets.verdicts import verdicts
 from leaderboard.sheets.voters import agreement, overlap, trusted, voters
 
@@ -19,6 +22,12 @@ SHEETS = {
     "voters": voters,
     "trusted": trusted,
     "history": history,
+    "controlled": controlled,
+    "controls": controls,
+    "speed": speed,
     "fragility": fragility,
+    "intervals": intervals,
+    "components": components,
     "complexity": complexity,
+    "quality": quality,
 }

@@ -105,3 +105,22 @@ def _both_kinds(found):
     notes.append(f"Both images were judged bad in {low:.1%} of votes on {SIMPLE} prompts and {high:.1%} on {DETAILED} "
                  f"ones: {more} ({p_value}).")  # fmt: skip
     return tuple(notes)
+
+
+QUALITY = (
+    Column("measure", "measure", "What is measured, over the votes that count unless it says otherwise."),
+    Column("value", "value", "Its value."),
+    Column("warning", "warning", "Whether it is beyond the threshold that its reason states.", "flag"),
+    Column("why", "why it matters", "What it means for reading the standings, and when it is a warning."),
+)
+
+
+def quality(study):
+    """The data's quality: what was left out, what is missing, and how unevenly votes are spread."""
+    rows = [
+        {"measure": part.name, "value": part.value, "warning": part.warning, "why": part.why} for part in study.quality
+    ]
+    caption = (
+        f"What these votes are, and are not: {plural(sum(row['warning'] for row in rows), 'warning', 'warnings')}."
+    )
+    return Sheet("quality", "Data quality", caption, QUALITY, tuple(rows), tuple(study.votes.notes))
