@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from leaderboard.clusters import AUTO, capped
 from leaderboard.columns import NO_TIME, iso
-from leaderboard.ratings import elo_online
 from leaderboard.standings import table
 from leaderboard.tally import Pairs, count
 
@@ -54,10 +54,12 @@ def until(votes, moment):
     return votes.where(slice(0, int(np.searchsorted(times(votes), moment, "right"))))
 
 
-def at(votes, moment, method="bradley-terry", seed=0):
-    """The standings.Table at `moment`."""
+def at(votes, moment, method="bradley-terry", seed=0, clusters=AUTO, voter_cap=None):
+    """The standings.Table at `moment`; the rest is as for board.build."""
     past = until(votes, moment)
-    return _table(past, count(past.model_a, past.model_b, past.winner, len(past.models))[0], method, seed)
+    return _table(
+        past, count(past.model_a, past.model_b, past.winner, len(past.models))[0], method, seed, clusters, voter_cap
+    )
 
 
 def moments_of(votes, most=POINTS):
@@ -79,7 +81,7 @@ def moments_of(votes, most=POINTS):
     return [*range(end, last, step), last], step
 
 
-def history(votes, method="bradley-terry", seed=0, moments=None):
+def history(votes, method="bradley-terry", seed=0, moments=None, clusters=AUTO, voter_cap=None):
     """The History of votes at these `moments` (ascending milliseconds), or at those of moments_of.
 
     Counted in one pass: period by period, then added up. A method that depends on the order of votes gives way to
@@ -89,19 +91,19 @@ def history(votes, method="bradley-terry", seed=0, moments=None):
     chosen, step = (list(moments), MINUTE) if moments is not None else moments_of(votes)
     when, models = times(votes), len(votes.models)
     ends = np.searchsorted(when, np.array(chosen, np.int64), "right")
-    tables, counts, ticker, start = [], np.zeros((models, models, 4), np.int64), None, 0
+    tables, counts, start = [], np.zeros((models, models, 4), np.int64), 0
     for end in ends.tolist():
         if end == start and tables:
             tables.append(tables[-1])
             continue
         new = votes.where(slice(start, end))
         counts = counts + count(new.model_a, new.model_b, new.winner, models)[0]
-        ticker = elo_online(new, start=ticker)
-        tables.append(_table(votes.where(slice(0, end)), counts, method, seed, ticker))
+        tables.append(_table(votes.where(slice(0, end)), counts, method, seed, clusters, voter_cap))
         start = end
     untimed = int((votes.created_at == NO_TIME).sum())
     return History(tuple(chosen), tuple(tables), step, untimed, method)
 
 
-def _table(votes, counts, method, seed, ticker=None):
-    return table(votes, Pairs.of(counts), method, np.random.default_rng(seed), ticker)
+def _table(votes, counts, method, seed, clusters, voter_cap):
+    votes = capped(votes, voter_cap)
+    return table(votes, Pairs.of(counts), method, np.random.default_rng(seed), clusters=clusters)

@@ -36,12 +36,13 @@ def _asking(name):
             enable_progress_bars()
 
 
-def download(name, repo, revision):
-    """The votes and exclusions of one of our data sets -> the folder of its snapshot, named after its commit."""
+def download(name, repo, revision, patterns=OURS):
+    """Those files of one of our data sets (its votes and exclusions) -> the folder of its snapshot, named after its
+    commit."""
     from huggingface_hub import snapshot_download
 
     with _asking(name):
-        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=OURS))
+        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=patterns))
 
 
 def parquet_files(name, repo, revision):

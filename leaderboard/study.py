@@ -83,7 +83,7 @@ class Study:
         """The History: the standings at up to 30 dates."""
         from leaderboard.history import history
 
-        return history(self.votes, self.method, self.seed)
+        return history(self.votes, self.method, self.seed, None, self.clusters, self.voter_cap)
 
     @cached_property
     def controlled(self):
@@ -91,7 +91,8 @@ class Study:
         from leaderboard.controls import controlled
         from leaderboard.covariates import Measured
 
-        return controlled(self.votes, None if self.pictures is None else Measured(self.pictures))
+        measured = None if self.pictures is None else Measured(self.pictures)
+        return controlled(self.votes, measured, self.clusters, self.voter_cap)
 
     @cached_property
     def speed(self):

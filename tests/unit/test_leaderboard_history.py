@@ -100,3 +100,10 @@ def test_without_any_time_there_is_no_history():
 def test_elo_gives_way_to_bradley_terry():
     study = Study(votes_from_rows(spread_out(days=3, votes=200)), method="elo")
     assert study.history.method == "bradley-terry" and "elo" in sheet(study).notes[0]
+
+
+def test_it_follows_the_boards_options():
+    study = Study(votes_from_rows(spread_out(days=10)), clusters="voter", voter_cap=5)
+    assert study.history.tables[-1].rows == study.board.standings
+    free = Study(study.votes).history.tables[-1].rows
+    assert [row.rating for row in free] != [row.rating for row in study.board.standings]
