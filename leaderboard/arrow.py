@@ -73,10 +73,10 @@ def coded(column):
     array = column.unify_dictionaries().combine_chunks()
     distinct = array.dictionary.dictionary_encode()  # a dictionary may repeat itself, and hold null
     names, table = distinct.dictionary, numbers(distinct.indices, np.int32, EMPTY)
-    empty = pc.index(names, pa.scalar("", names.type)).as_py()
-    if empty >= 0:
+    lengths = numbers(pc.binary_length(names).cast(pa.int32()), np.int32, 1)  # a scalar "" would import pandas
+    for empty in np.flatnonzero(lengths == 0).tolist():  # one at most
         table = np.where(table == empty, EMPTY, table - (table > empty)).astype(np.int32)
-        names = names.filter(pc.not_equal(names, ""))
+        names = pa.concat_arrays([names[:empty], names[empty + 1 :]])
     codes = numbers(array.indices.cast(pa.int32()), np.int32, EMPTY)
     names = Names(names) if len(names) > FEW else tuple(names.to_pylist())
     return recoded(codes, table), names

@@ -7,13 +7,13 @@ from leaderboard.ratings.base import APART, CENTRE, RATED, SCORES, Ratings, reac
 ELO_K = 4.0  # LMArena's parameters: K 4, base 10, scale 400, start 1000
 
 
-def elo_online(votes, k=ELO_K):
-    """The ticker: float64 [K] after one update a vote in order of time, everyone starting at 1000.
+def elo_online(votes, k=ELO_K, start=None):
+    """The ticker: float64 [K] after one update a vote in order of time, everyone starting at 1000 (or `start` [K]).
 
     It depends on the order (a standard deviation of 13-15 points over shuffles of one data set). A vote of weight w
     moves w times as far.
     """
-    rating = [CENTRE] * len(votes.models)
+    rating = [CENTRE] * len(votes.models) if start is None else list(start)
     step = np.full(len(votes), k) if votes.weight is None else k * votes.weight
     columns = (votes.model_a, votes.model_b, SCORES[votes.winner], step)
     for a, b, score, most in zip(*(column.tolist() for column in columns), strict=True):
