@@ -68,7 +68,7 @@ def sandwich(votes, pairs, ratings, anchor, rng, clusters=AUTO):
     if len(few):
         scale = np.full(len(few), dispersion(ratings.estimate, inner))
         if ways:
-            scale = np.maximum(scale, (variance / found.naive)[few])
+            scale = np.maximum(scale, variance[few] / found.naive[few])
         lower[few], upper[few] = profile(inner, centre, anchor, few, scale)
         mean = anchor @ centre / anchor.sum()
         lower[few], upper[few] = np.minimum(lower[few] + mean, centre[few]), np.maximum(upper[few] + mean, centre[few])
