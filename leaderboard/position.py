@@ -12,7 +12,7 @@ import numpy as np
 from leaderboard.clusters import AUTO, chosen
 from leaderboard.columns import plural
 from leaderboard.intervals import wilson
-from leaderboard.ratings import CENTRE, SCALE, SCORES, Estimate, anchor_weights, bradley_terry
+from leaderboard.ratings import CENTRE, SCALE, SCORES, Estimate, anchored, bradley_terry
 from leaderboard.ratings.base import feasible, grounded, laplacian, maximise
 from leaderboard.sandwich import Z95, covariance, half_width, inverse
 from leaderboard.standings import VOTE_FLOOR
@@ -124,10 +124,7 @@ def position(votes, counts=None, clusters=AUTO):
         return Position(**known | blank, without=nobody, fitted=nobody, unknown=why)
     inner = pairs.only(rated)
     established = (battles >= VOTE_FLOOR) & np.isfinite(plain.rating)
-    met = np.zeros(len(battles))
-    met[rated] = inner.battles.sum(axis=1)
-    anchor = anchor_weights(plain, established, met)
-    without = plain.rating + CENTRE - plain.rating[rated] @ anchor / anchor.sum()
+    without, anchor = anchored(plain, established, pairs)
     if why := _unknown(inner.counts):
         low, high = wilson(first, first + second)
         blank["alarm"] = why != ONE_SIDED and (low > 0.5 or high < 0.5)

@@ -127,6 +127,13 @@ class Study:
         return quality(self.votes, self.ballots)
 
     @cached_property
+    def methods(self):
+        """{method: View}: what each method of ratings.METHODS says of these votes."""
+        from leaderboard.methods import views
+
+        return views(self.votes)
+
+    @cached_property
     def position(self):
         """The Position: what standing on side a is worth, and the ratings with and without it."""
         from leaderboard.position import position

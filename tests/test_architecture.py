@@ -41,7 +41,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"study"},
         {"board", "audit", "trust", "rich", "history", "controls", "speed"},
         {"notes", "voters", "complexity", "quality"},
-        {"position"},
+        {"position", "methods"},
         {"standings", "agreement"},
         {"components"},
         {"intervals"},

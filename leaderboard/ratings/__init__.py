@@ -18,6 +18,7 @@ from leaderboard.ratings.base import (
     Estimate,
     Ratings,
     anchor_weights,
+    anchored,
     core,
     reachable,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Estimate",
     "Ratings",
     "anchor_weights",
+    "anchored",
     "bradley_terry",
     "core",
     "elo",

@@ -161,3 +161,17 @@ def anchor_weights(ratings, established, battles):
     chosen = established[rated] if established[rated].any() else np.ones(len(rated), bool)
     weights = np.where(chosen, battles[rated], 0.0)
     return weights if weights.sum() > 0 else chosen.astype(float)
+
+
+def anchored(ratings, established, pairs):
+    """Ratings float64 [K] with the anchor's weighted mean at 1000 (NaN where there is none), and its weights [R].
+
+    `established` bool [K]; `pairs` are the counts behind the ratings.
+    """
+    rated = ratings.rated
+    battles = np.zeros(len(ratings.rating))
+    battles[rated] = pairs.only(rated).battles.sum(axis=1)
+    weights = anchor_weights(ratings, established, battles)
+    if not len(rated):
+        return ratings.rating.copy(), weights
+    return ratings.rating + (CENTRE - float(ratings.rating[rated] @ weights / weights.sum())), weights

@@ -7,6 +7,7 @@ from leaderboard.sheets.controls import controlled, controls
 from leaderboard.sheets.history import history
 from leaderboard.sheets.honesty import complexity, fragility, quality
 from leaderboard.sheets.intervals import components, intervals
+from leaderboard.sheets.methods import methods, position
 from leaderboard.sheets.overview import categories, pairs, standings
 from leaderboard.sheets.speed import speed
 from leaderboard.sheets.verdicts import verdicts
@@ -30,4 +31,6 @@ SHEETS = {
     "components": components,
     "complexity": complexity,
     "quality": quality,
+    "methods": methods,
+    "position": position,
 }
