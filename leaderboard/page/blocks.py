@@ -1,6 +1,7 @@
 """Owns how a sheet and a figure travel to the page: plain JSON, in which every cell knows its number and its words."""
 
 import json
+import re
 
 from leaderboard.sheet import plain, shown
 
@@ -43,7 +44,9 @@ def sheet_block(study, sheet):
         "models": [[row[key] for key in MODEL_KEYS if row.get(key)] for row in rows],
         "battles": [row.get("battles") for row in rows],
         "total": len(sheet.rows),
-        "notes": list(sheet.notes) if sheet.name != "standings" else [],  # the page's head has those
+        "notes": [named(study, note) for note in sheet.notes]
+        if sheet.name != "standings"
+        else [],  # the head has those
     }
 
 
@@ -69,10 +72,8 @@ def _cell(study, row, column, ends):
     value = plain(row.get(column.key))
     if column.key in MODEL_KEYS:
         return value
-    if column.key == "verdict" and isinstance(value, str):
-        return _verdict(study, value)
     if column.kind == "text":
-        return None if value is None else str(value)
+        return None if value is None else str(value) if column.key == study.by else named(study, str(value))
     low, high = (plain(row.get(end.key)) for end in ends) if ends else (None, None)
     cell = [value, shown(value, column.kind), interval(low, high, ends[0].kind) if ends else "", low, high]
     while cell and cell[-1] in (None, "") and len(cell) > 2:
@@ -92,9 +93,13 @@ def interval(low, high, kind):
     return f"{low} to {high}" if low[0] in "+-" or high[0] in "+-" else f"{low}–{high}"
 
 
-def _verdict(study, verdict):
-    model, better, rest = verdict.rpartition(" better")
-    return f"{study.name(model)} better" if better and not rest else verdict
+def named(study, sentence):
+    """The same words with each model's id as its name; an id inside of a longer word is none."""
+    other = {model: study.name(model) for model in study.votes.models if study.name(model) != model}
+    if not any(model in sentence for model in other):
+        return sentence
+    ids = "|".join(re.escape(model) for model in sorted(other, key=len, reverse=True))
+    return re.sub(rf"(?<![\w.-])({ids})(?![\w-]|\.\w)", lambda found: other[found[1]], sentence)
 
 
 def figure_block(study, name, view, sheet):

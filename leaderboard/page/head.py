@@ -4,6 +4,7 @@ import hashlib
 
 from leaderboard.columns import plural
 from leaderboard.figures import FIGURES
+from leaderboard.page.blocks import named
 from leaderboard.page.tabs import listed
 from leaderboard.sheets import SHEETS
 
@@ -46,8 +47,8 @@ def head(study):
         "about": _about(source),
         "method": METHOD_WORDS.get(board.method, board.method),
         "by": board.by.replace("_", "-"),
-        "alarms": [note for note in board.notes if note.startswith(ALARMS)],
-        "notes": [note for note in board.notes if not note.startswith(ALARMS)],
+        "alarms": [named(study, note) for note in board.notes if note.startswith(ALARMS)],
+        "notes": [named(study, note) for note in board.notes if not note.startswith(ALARMS)],
         "models": models(study),
         "tabs": [
             {

@@ -15,15 +15,17 @@ def verdicts(study):
             f"Which of the two best models is better, or a tie: they are tested against each other on this {word} alone "
             "(two-sided, 5%, Holm-corrected over the groups).",
         ),
-        Column("model", "first", f"The model with the highest rating among the established ones of this {word}."),
+        Column(
+            "model", "first", f"The model with the highest rating among two or more established ones of this {word}."
+        ),
         Column("rating", "its rating", f"From the votes of this {word} alone.", "points"),
         Column("rating_lower", "from", "Lower end of that rating's 95% interval.", "points"),
         Column("rating_upper", "to", "Upper end of that rating's 95% interval.", "points"),
     )
     rows = []
     for name, group in study.board.groups.items():
-        rated = [row for row in group.standings if row.rating is not None]
-        first = next((row for row in rated if not row.preliminary), None)
+        rated = [row for row in group.standings if row.rating is not None and not row.preliminary]
+        first = rated[0] if len(rated) > 1 else None  # alone, it would stand at 1000 by definition
         rows.append(
             {study.by: name, "votes": group.votes, "verdict": group.verdict, "battles": {study.by: name}}
             | {key: first and getattr(first, key) for key in ("model", "rating", "rating_lower", "rating_upper")}

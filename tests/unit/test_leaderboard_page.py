@@ -11,7 +11,7 @@ from leaderboard.errors import HubError
 from leaderboard.figures import FIGURES
 from leaderboard.live import LiveBoard
 from leaderboard.page import Pages
-from leaderboard.page.blocks import interval, sheet_block
+from leaderboard.page.blocks import interval, named, sheet_block
 from leaderboard.page.head import head, stamp
 from leaderboard.page.tabs import TABS, listed
 from leaderboard.sheet import Column, Sheet
@@ -121,6 +121,14 @@ def test_bare_ends_belong_to_the_number_before_them():
 ])  # fmt: skip
 def test_an_interval_in_words(low, high, kind, words):
     assert interval(low, high, kind) == words
+
+
+def test_sentences_call_models_by_their_names():
+    rows = [*battles("m5", "m50", 2, 2), *battles("m5.1", "m5", 1, 1)]
+    study = Study(votes_from_rows(rows), models=MODELS | {"m50": {"name": "Fifty"}})
+    assert named(study, "4 votes in which m5 beat m50, m5.1 or m500.") == (
+        "4 votes in which Model Five beat Fifty, m5.1 or m500.")  # fmt: skip
+    assert named(study, "m5 better") == "Model Five better" and named(study, "am5, m5-x") == "am5, m5-x"
 
 
 # -- the head and the tabs ----------------------------------------------------------------------------------------

@@ -21,10 +21,9 @@ function drawHead() {
   const shown = facts.map(([name, value, why]) => make('div', {}, make('dt', {}, name), make('dd', {}, explains(make('span', { tabindex: 0 }, value), () => [make('span', {}, why)]))));
   fill(titled,
     make('h1', {}, props.value.title),
-    make('p', {}, `${props.value.about} ${method} with 95% intervals.`),
+    make('p.lb-lead', {}, `${props.value.about} ${method} with 95% intervals.`.trim()),
     make('dl.lb-facts', {}, shown),
-    about && make('p', {}, about),
-    Object.values(models).some((model) => model.demo) && make('p', {}, 'Models marked “demo” are small demonstration models.'),
+    make('p', {}, [about, Object.values(models).some((model) => model.demo) && 'Models marked “demo” are small demonstration models.'].filter(Boolean).join(' ')),
     alarms.length > 0 && make('ul.lb-alarms', {}, alarms.map((note) => make('li', {}, note))),
     make('details.lb-notes', { open: titled.querySelector('.lb-notes[open]') !== null }, make('summary', {}, `How to read this (${many(notes.length, 'note')})`), make('ul', {}, notes.map((note) => make('li', {}, note)))));
 }
