@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from leaderboard import errors
-from leaderboard.arrow import EMPTY, Names, as_text, coded, numbers, recoded
+from leaderboard.arrow import EMPTY, as_text, coded, numbers, recoded
 from leaderboard.later import Later
 
 NO_TIME = np.iinfo(np.int64).min
@@ -70,14 +70,14 @@ class Coded:
 
     def places(self, wanted):
         """int32 [len(names)]: where each name stands in the list `wanted`, EMPTY where it does not."""
-        if isinstance(self.names, Names):
+        if hasattr(self.names, "places"):  # names that know where they stand
             return self.names.places(wanted)
         place = {name: at for at, name in enumerate(wanted)}
         return np.array([place.get(name, EMPTY) for name in self.names], np.int32)
 
     def ranks(self, codes):
         """int64 [m]: the alphabetical ranks, among themselves, of the names with these codes."""
-        if isinstance(self.names, Names):
+        if hasattr(self.names, "ranks"):
             return self.names.ranks(codes)
         names = [self.names[code] for code in codes]
         place = {name: rank for rank, name in enumerate(sorted(set(names)))}
@@ -116,7 +116,7 @@ def milliseconds(column, name="created_at"):
     """Moments -> int64 milliseconds since 1970 UTC, NO_TIME where empty.
 
     Takes timestamps of any unit, datetimes, ISO 8601 text and whole numbers (already milliseconds); a moment
-    without a zone is UTC. Raises BadTime for anything else.
+    without a zone is UTC. An int64 array is what this gives back. Raises BadTime for anything else.
     """
     bad = Counter()
     moments = _moments(column, bad)
@@ -131,6 +131,8 @@ def milliseconds(column, name="created_at"):
 
 
 def _moments(column, bad):
+    if isinstance(column, np.ndarray):
+        return column
     if not isinstance(column, list):
         import pyarrow as pa
 
@@ -170,7 +172,9 @@ def _moment(cell, bad):
 
 
 def floats(column, name):
-    """Numbers, or text that names them -> float64 [n], NaN where a cell is empty. Raises BadNumber for anything else."""
+    """Numbers (an array stays), or text that names them -> float64 [n], NaN where a cell is empty. Raises BadNumber for anything else."""
+    if isinstance(column, np.ndarray):
+        return column
     cells = column if isinstance(column, list) else column.to_pylist()
     found, bad = np.full(len(cells), np.nan), Counter()
     for row, cell in enumerate(cells):

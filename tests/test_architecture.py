@@ -51,7 +51,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"ratings"},
         {"tally", "covariates", "contextual"},
         {"votes", "pictures"},
-        {"sources"},
+        {"sources", "growing"},
         {"formats", "sheet"},
         {"columns", "known", "remote"},
         {"arrow", "errors", "later"},

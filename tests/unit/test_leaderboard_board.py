@@ -5,14 +5,17 @@ import random
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from leaderboard import errors
 from leaderboard.board import build
 from leaderboard.live import LiveBoard
-from leaderboard.votes import read_votes, votes_from_rows
-from tests.leaderboard_rows import battles, row, simulated
-from tests.unit.test_leaderboard_votes import EXCLUSIONS, write_ledger
+from leaderboard.votes import check, read_votes, votes_from_rows
+from tests.leaderboard_rows import START, battles, row, simulated
+from tests.unit.test_leaderboard_votes import EXCLUSIONS, same, write_ledger
 
 CROWD = Path(__file__).parents[3] / "shared" / "data" / "llmfao" / "crowd-comparisons.csv"
 
@@ -127,6 +130,77 @@ def test_a_live_board_is_fed_from_many_threads():
     for thread in threads:
         thread.join()
     assert live.board().to_json() == LiveBoard(rows).board().to_json()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3), st.booleans(), st.booleans()), max_size=40),
+       st.integers(1, 7))  # fmt: skip
+def test_batches_of_any_size_make_the_board_of_all_rows(story, size):
+    """Ids repeat and are missing, columns come and go, outcomes have two names, votes are excluded and restored."""
+    rows, exclusions = [], []
+    for number, (vote_id, outcome, timed, excluded) in enumerate(story):
+        cell = row(f"m{vote_id % 3}", f"m{(vote_id + 1) % 3}", ("model_a", "tie")[vote_id % 2], vote_id=f"v{vote_id}")
+        if vote_id % 2 and outcome > 1:
+            cell["winner"] = "both_good"
+        if outcome == 3:
+            cell["vote_id"] = (None, "")[number % 2]
+        if timed:
+            cell |= {"created_at": START - number % 3, "category": f"c{outcome}", "voter": f"u{number % 2}"}
+        rows.append(cell)
+        if excluded:
+            exclusions.append(
+                {"vote_id": f"v{vote_id}", "reason": ("bot", "restored")[number % 2], "created_at": number}
+            )
+    live = LiveBoard()
+    for at in range(0, len(rows), size):
+        live.add(rows[at : at + size])
+        live.board()
+    live.exclude(exclusions)
+    expected = votes_from_rows(rows, exclusions, source="ledger")
+    same(live.study().votes, expected)
+    assert live.study().votes.idle_exclusions == expected.idle_exclusions
+    assert live.board().to_json() == build(expected).to_json()
+
+
+def test_a_live_board_checks_the_new_rows_only(monkeypatch):
+    checked = []
+    monkeypatch.setattr("leaderboard.live.check", lambda raw: checked.append(len(raw.votes["winner"])) or check(raw))
+    live = LiveBoard(simulated(200))
+    live.add([row("m0", "m1", "tie")])
+    assert checked == [200, 1]
+    assert isinstance(live.study().votes.model_a, np.ndarray) and checked == [200, 1, 201]
+
+
+def test_a_live_board_has_the_study_of_its_votes():
+    live = LiveBoard(simulated(60), by="complexity", method="elo", seed=3, models={"m0": {"name": "M"}}, pictures="P")
+    study = live.study()
+    assert study is live.study() and study.board is live.board() and len(study.votes) == 60
+    assert (study.by, study.method, study.seed, study.pictures) == ("complexity", "elo", 3, "P") and study.name(
+        "m0"
+    ) == "M"
+    live.exclude([{"vote_id": "v000001", "reason": "bot"}])
+    assert live.study() is not study and len(live.study().votes) == 59 and len(study.votes) == 60
+
+
+def test_a_board_that_was_handed_out_stays_as_it_was():
+    live = LiveBoard(simulated(100))
+    study = live.study()
+    for cell in simulated(900, seed=2)[200:]:
+        live.add([cell | {"voter": "another " + cell["vote_id"]}])
+    assert (
+        len(study.votes) == 100
+        and len(study.votes.voter.names) <= 40
+        and "another v000300" not in study.votes.voter.names
+    )
+    assert study.board.source.counted == 100 and live.board().source.counted == 800
+
+
+def test_measures_of_images_come_along():
+    rows = [cell | {"brightness_a": 0.1, "brightness_b": number / 40} for number, cell in enumerate(simulated(40))]
+    live = LiveBoard(rows[:20])
+    live.add(rows[20:])
+    assert np.allclose(live.study().votes.covariates["brightness"], votes_from_rows(rows).covariates["brightness"])
+    assert LiveBoard(simulated(40)).study().votes.covariates == {}
 
 
 # -- real voters --------------------------------------------------------------------------------------------------
