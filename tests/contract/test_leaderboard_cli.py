@@ -335,6 +335,15 @@ def test_help_names_every_format_table_and_command(capsys):
         assert "SOURCE" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", SOURCE_FORMATS)
+def test_the_readme_says_what_every_format_needs(name):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    if SOURCE_FORMATS[name].NEEDS:
+        (line,) = re.findall(rf"^\| `{name}` \| .*", readme, re.M)
+        assert all(column in line for column in SOURCE_FORMATS[name].NEEDS)
+    assert f"`{name}`" in readme
+
+
 # -- what is known of the models ------------------------------------------------------------------------------------
 
 
