@@ -112,9 +112,9 @@ def one_sided_bound(model, pairs, ratings):
     """The rating beyond which a run without a win (or a loss) would have a chance under 2.5%, or None.
 
     Exact for given opponents: it solves product of p^n over the rated opponents = 0.025, whose ratings stay as
-    they are. An upper bound for WINLESS, a lower one for UNBEATEN.
+    they are. An upper bound for WINLESS, a lower one for UNBEATEN; for Bradley-Terry alone, whose p that is.
     """
-    if ratings.status[model] not in (UNBEATEN, WINLESS):
+    if ratings.method != "bradley-terry" or ratings.status[model] not in (UNBEATEN, WINLESS):
         return None
     rated = ratings.rated
     battles = pairs.battles[model, rated]

@@ -49,11 +49,12 @@ class Standing:
 class Table:
     """The rows, best first (models without a rating last), and what can't be said in a row.
 
-    `status` {model: ratings.RATED, UNBEATEN, WINLESS or APART}; `at_least` {unbeaten model: lower bound};
+    `status` {model: a row of ratings.Ratings.status}; `at_least` {unbeaten model: lower bound};
     `clustered`: in which ways the intervals take votes together ("prompt", "voter"); `gap_p`: the two-sided p-value
     of the hypothesis that the two best are equally good, None where there are too few votes to ask. `kinds` {rated
     model: how its interval was made}; `anytime` {rated model with FEW_BATTLES battles or more: the bounds of its
-    confidence sequence}; `components`: what can be said of models that the rating leaves out (components.Component).
+    confidence sequence}; `components`: what can be said of models that the rating leaves out (components.Component);
+    `remark`: what the method says of these votes in particular, empty where there is nothing to say.
     """
 
     rows: tuple
@@ -64,6 +65,7 @@ class Table:
     kinds: dict
     anytime: dict
     components: tuple
+    remark: str = ""
 
 
 def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
@@ -137,7 +139,7 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
     status = {votes.models[m]: ratings.status[m] for m in taking_part}
     gap_p = _gap(rows, status, pairs, votes.models, spread.draws if len(rated) else None, rated)
     apart = components(votes, weighted, ratings, rng)
-    return Table(tuple(rows), status, at_least, clustered, gap_p, kinds, anytime, apart)
+    return Table(tuple(rows), status, at_least, clustered, gap_p, kinds, anytime, apart, ratings.remark)
 
 
 def two_best(rows, status):
