@@ -56,7 +56,7 @@ def main() -> int:
     except (ConfigError, LedgerError) as error:
         return fail(str(error))
     try:
-        standings.follow(arena.ledger, arena.config)
+        standings.follow(arena.ledger, arena.config, arena.bank)
         start(arena)  # drawing begins while the page is still being put together
 
         serve(arena, leaderboard_page=leaderboard, host=host, port=int(port))

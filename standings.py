@@ -1,7 +1,8 @@
 """Where the arena's votes meet the leaderboard; nothing else knows both.
 
 `Standings` follows the ledger. Whenever somebody asks it takes in the votes and exclusions that came since: for the
-board, and for the ticker, an online Elo whose change goes with every reveal.
+board, and for the ticker, an online Elo whose change goes with every reveal. `Gallery` hands the leaderboard the images
+of the bank.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leaderboard.live import LiveBoard
+from leaderboard.pictures import KNOWN, Picture, Pictures
 from leaderboard.ratings import CENTRE, ELO_K
 
 if TYPE_CHECKING:
+    from arena.bank import Bank
     from arena.config import ArenaConfig
     from arena.ledger import Ledger
     from leaderboard.board import Leaderboard
@@ -79,6 +82,35 @@ class Elo:
         self.ratings[vote.model_b] = self.ratings.get(vote.model_b, CENTRE) - gain
 
 
+class Gallery:
+    """The arena's images as a shelf of `leaderboard.pictures`: those that may be shown to anybody, as they are made."""
+
+    def __init__(self, ledger: Ledger, bank: Bank) -> None:
+        self._ledger, self._bank = ledger, bank
+        self._found: dict[str, Picture] = {}
+        self._at, self._lock = 0, threading.Lock()
+
+    def all(self) -> list[Picture]:
+        with self._lock:
+            for seq, row in self._ledger.images_after(self._at):
+                self._found[row["image_id"]] = Picture(**{name: row[name] for name in KNOWN})
+                self._at = seq
+            return list(self._found.values())
+
+    def find(self, image_id: str) -> Picture | None:
+        if image_id not in self._found:
+            self.all()
+        return self._found.get(image_id)
+
+    def read(self, image_id: str) -> bytes | None:
+        if self.find(image_id) is None:
+            return None
+        try:
+            return self._bank.read(image_id)
+        except FileNotFoundError:
+            return None
+
+
 class Standings:
     """Made before the arena, since the arena wants its `ticker`; `follow` then gives it the arena's ledger."""
 
@@ -91,11 +123,13 @@ class Standings:
         self._board_at, self._board_lock = (0, 0), threading.Lock()
         self._elo_at, self._elo_lock = (0, 0), threading.Lock()
 
-    def follow(self, ledger: Ledger, config: ArenaConfig) -> None:
-        """Begin with all that the ledger holds."""
-        known = {m.id: {"name": m.name, "organisation": m.organisation, "licence": m.licence, "demo": m.demo}
+    def follow(self, ledger: Ledger, config: ArenaConfig, bank: Bank | None = None) -> None:
+        """Begin with all that the ledger holds; with the `bank`, the pages can show the images too."""
+        known = {m.id: {"name": m.name, "organisation": m.organisation, "family": m.family, "licence": m.licence,
+                        "parameters_b": m.parameters_b, "memory_gb": m.memory_gb, "demo": m.demo}
                  for m in config.models}  # fmt: skip
-        self._live = LiveBoard(models=known)
+        pictures = Pictures(Gallery(ledger, bank)) if bank is not None else None
+        self._live = LiveBoard(models=known, pictures=pictures)
         self._ledger = ledger
         with self._elo_lock:
             self._tick()

@@ -171,6 +171,10 @@ class Ledger:
     def exclusions_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
         return self._published("exclusions", seq, -1)
 
+    def images_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
+        """(seq, published row without its bytes) of images after `seq` that may be shown to anybody."""
+        return self._published("images", seq, -1)
+
     def pair_record(self, image_a: str, image_b: str) -> dict[str, int]:
         """Standing votes on this pair of images, whichever side each was on: {"a": , "b": , "both_good": ,
         "both_bad": }, where a is `image_a`."""

@@ -70,11 +70,11 @@ class Controlled:
     ways: tuple
 
 
-def controlled(votes, measured=None, clusters=AUTO, voter_cap=None):
-    """The Controlled standings of checked Votes; `measured` is a covariates.Measured of their images, or None;
+def controlled(votes, pictures=None, clusters=AUTO, voter_cap=None):
+    """The Controlled standings of checked Votes; `pictures` are the images behind them, or None;
     the rest is as for board.build."""
     votes = capped(votes, voter_cap)
-    found = differences(votes, measured)
+    found = differences(votes, pictures)
     known = {name: values for name, values in found.values.items() if np.isfinite(values).any()}
     without, refused = Counter(found.without if known else {}), {}
     usable = np.ones(len(votes), bool)

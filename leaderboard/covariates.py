@@ -67,32 +67,29 @@ def _pixels_of(data):
         return image.width * image.height
 
 
-class Measured:
-    """Measures each image of some Pictures once."""
-
-    def __init__(self, pictures):
-        self.pictures, self._known = pictures, {}
-
-    def of(self, image_id):
-        """{covariate: float}, or None where there is no readable image."""
-        if image_id not in self._known:
-            data = self.pictures.data(image_id)
-            self._known[image_id] = None if data is None else measure(data)
-        return self._known[image_id]
+def measured(pictures, image_id):
+    """{covariate: float} of an image, measured once; None where there is no readable image."""
+    known = pictures.measured
+    if image_id not in known:
+        data = pictures.data(image_id)
+        if data is None:
+            return None  # not remembered: it may come yet
+        known[image_id] = measure(data)
+    return known[image_id]
 
 
-def differences(votes, measured=None, most=MOST_IMAGES):
+def differences(votes, pictures=None, most=MOST_IMAGES):
     """The Differences of all votes: what the votes file says itself (`votes.covariates`), else what is measured on
-    the images, by a Measured."""
+    the Pictures."""
     given = dict(votes.covariates)
-    if measured is None or not len(measured.pictures) or not len(votes):
+    if pictures is None or not len(pictures) or not len(votes):
         if given or not len(votes):
             return Differences(given, {})
         return Differences({}, {"without images": len(votes)})
-    sides, names, skipped = _images(votes, measured.pictures, most)
+    sides, names, skipped = _images(votes, pictures, most)
     table = np.full((len(names) + 1, len(COVARIATES)), np.nan)  # the last row is for a vote without an image
     for row, name in enumerate(names):
-        if (found := measured.of(name)) is not None:
+        if (found := measured(pictures, name)) is not None:
             table[row] = [found[covariate] for covariate in COVARIATES]
     gap = table[sides[0]] - table[sides[1]]
     values = {name: gap[:, at] for at, name in enumerate(COVARIATES)} | given

@@ -49,10 +49,12 @@ class Picture:
 
 
 class Pictures:
-    """The images of a shelf; safe to use from several threads."""
+    """The images of a shelf; safe to use from several threads. `measured` {image id: what leaderboard.covariates
+    measured on it} lasts as long as the Pictures do."""
 
     def __init__(self, shelf=None):
         self._shelf = shelf or Parquets(())
+        self.measured = {}
         self._thumbnails, self._lock = OrderedDict(), threading.Lock()
 
     def __len__(self):

@@ -89,10 +89,8 @@ class Study:
     def controlled(self):
         """The Controlled standings: what is left of the ratings when brightness, sharpness and so on take part."""
         from leaderboard.controls import controlled
-        from leaderboard.covariates import Measured
 
-        measured = None if self.pictures is None else Measured(self.pictures)
-        return controlled(self.votes, measured, self.clusters, self.voter_cap)
+        return controlled(self.votes, self.pictures, self.clusters, self.voter_cap)
 
     @cached_property
     def speed(self):

@@ -11,6 +11,7 @@ from arena.config import load_config
 from leaderboard.ratings import elo_online
 from leaderboard.votes import votes_from_rows
 from standings import Standings
+from tests.hub.small_arena import SmallArena, config
 
 MODELS = ("a", "b", "c", "d")
 WINNERS = ("model_a", "model_b", "both_good", "both_bad")
@@ -131,3 +132,38 @@ def test_fault_of_the_board_does_not_fail_the_vote(ledger, standings, caplog):
     row["winner"] = "somebody"
     assert standings.ticker(row) is None
     assert "could not take in a vote" in caplog.text
+
+
+def test_study_is_one_until_a_vote_comes_and_knows_the_models(ledger, standings):
+    rng = random.Random(7)
+    for _ in range(30):
+        ledger.vote(rng)
+    study = standings.study()
+    assert study is standings.study() and study.board is standings.board() and study.pictures is None
+    assert study.history.tables[-1].rows == study.board.standings
+    known = next(iter(study.models.values()))
+    assert set(known) == {"name", "organisation", "family", "licence", "parameters_b", "memory_gb", "demo"}
+    ledger.vote(rng)
+    assert standings.study() is not study
+
+
+def test_images_of_the_bank_are_shown_as_they_are_made_but_never_private_ones(tmp_path):
+    arena = SmallArena(tmp_path)
+    standings = Standings()
+    standings.follow(arena.ledger, config(), arena.bank)
+    arena.vote(3)
+    study = standings.study()
+    made = [image for images in arena.images.values() for image in images]
+    pictures = study.pictures
+    assert [p.image_id for p in pictures.all()] == [image.image_id for image in made]
+    assert pictures.data(made[0].image_id) == arena.bank.read(made[0].image_id)
+    assert (pictures.picture(made[0].image_id).seconds, pictures.picture(made[0].image_id).hardware) == (0.25, "cpu")
+    secret = arena.draw(arena.prompts[0], "tiny-secret", private=True)
+    later = arena.draw(arena.prompts[0], "tiny-three")
+    assert pictures.data(secret.image_id) is None and pictures.thumbnail(secret.image_id) is None
+    assert pictures.thumbnail(later.image_id)[:4] == b"RIFF" and len(pictures) == len(made) + 1
+    arena.bank.remove(later.image_id)
+    assert pictures.data(later.image_id) is None and pictures.data("never") is None
+    assert study.speed.hardware == "cpu" and {row.images for row in study.speed.rows} == {2}
+    arena.vote(1)
+    assert standings.study().pictures is pictures, "what was measured and shrunk is kept"

@@ -65,7 +65,7 @@ def test_periods_are_few_and_cover_the_votes(span, first):
     chosen, step = moments_of(votes)
     assert 1 <= len(chosen) <= POINTS and chosen[-1] == first + span and chosen == sorted(set(chosen))
     assert chosen[0] >= first and (np.diff(chosen) <= step).all() and step >= MINUTE
-    assert step == MINUTE or len(chosen) > 4
+    assert step == MINUTE or len(chosen) >= 3
 
 
 def test_days_and_weeks_end_where_a_calendar_says():

@@ -16,7 +16,7 @@ from arena.ledger import Ledger
 from arena.records import Image as Made
 from arena.records import Prompt, arrow_schema
 from leaderboard import errors
-from leaderboard.covariates import COVARIATES, Measured, differences, measure
+from leaderboard.covariates import COVARIATES, differences, measure
 from leaderboard.formats.arena import COVARIATES as COLUMNS
 from leaderboard.pictures import Parquets, Pictures, decoded, open_pictures
 from leaderboard.votes import votes_from_rows
@@ -180,12 +180,12 @@ def test_differences_of_votes_are_measured_once_an_image():
     rows += [row("x", "y", "model_a", image_a="light", image_b="dark"), row("x", "y", "tie", image_a="light"),
              row("x", "y", "tie", image_a="bad", image_b="dark"), row("x", "y", "tie", image_a="gone", image_b="dark")]  # fmt: skip
     votes = votes_from_rows(rows)
-    found = differences(votes, Measured(Pictures(shelf)))
+    found = differences(votes, Pictures(shelf))
     bright = found.values["brightness"]
     assert (bright[:5] == bright[0]).all() and bright[0] < -0.5 and bright[5] == -bright[0]
     assert np.isnan(bright[6:]).all() and shelf.reads == 3
     assert found.without == {"without images": 2, "with an image that can't be read": 1}
-    few = differences(votes, Measured(Pictures(shelf)), most=1)
+    few = differences(votes, Pictures(shelf), most=1)
     assert sum(few.without.values()) == len(votes)
 
 
@@ -205,4 +205,4 @@ def test_the_votes_file_may_say_what_it_measured(tmp_path):
 
 
 def test_no_votes_have_no_differences():
-    assert differences(votes_from_rows([]), Measured(Pictures())).without == {}
+    assert differences(votes_from_rows([]), Pictures()).without == {}
