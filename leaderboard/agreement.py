@@ -16,7 +16,9 @@ from leaderboard.votes import A_WINS, B_WINS, BOTH_BAD, BOTH_GOOD, OUTCOMES
 
 ALL = "all"
 DRAWS = 1000
+LARGE = 50_000
 FEWEST_PAIRS = 20  # resampling fewer pairs says little of how sure alpha is
+MOST_CODES = 2**62
 TURNED = np.array([B_WINS, A_WINS, BOTH_GOOD, BOTH_BAD])
 PAIR_KINDS = ("images", "pair_id", "prompt and models")
 
@@ -130,10 +132,14 @@ def _one_vocabulary(a, b):
 
 def _joined(columns):
     """Columns of codes -> one code a row, numbered from 0: equal rows, equal codes."""
-    code = np.zeros(len(columns[0]), np.int64)
+    code, size = np.zeros(len(columns[0]), np.int64), 1
     for column in columns:
-        _, code = np.unique(code * (int(column.max(initial=0)) + 1) + column, return_inverse=True)
-    return code
+        width = int(column.max(initial=0)) + 1
+        if size * width > MOST_CODES:
+            _, code = np.unique(code, return_inverse=True)
+            size = int(code.max(initial=0)) + 1
+        code, size = code * width + column, size * width
+    return np.unique(code, return_inverse=True)[1]
 
 
 def overlap(counts):
@@ -199,19 +205,33 @@ def _chance(counts):
 
 
 def alpha(counts):
-    """Krippendorff's nominal alpha (2011) of [P, C] counts, C = 4 or 3, by the library `krippendorff`; None where
-    nothing varies or no pair has two voters.
+    """Krippendorff's nominal alpha (2011) of [P, C] counts, C = 4 or 3; None where nothing varies or no pair has two
+    voters.
 
     Which image of a pair is called the first is a matter of names, so every pair enters in both directions: expected
-    disagreement then does not depend on it.
+    disagreement then does not depend on it. The library `krippendorff` computes it, whose memory grows with the pairs;
+    from LARGE pairs on the same formula works on the distinct rows of the table.
     """
+    counts = counts[counts.sum(axis=1) >= 2]
+    if ((counts + _turned(counts)).sum(axis=0) > 0).sum() < 2:
+        return None
+    if len(counts) >= LARGE:
+        kinds, times = distinct(counts)
+        return float(_alphas(kinds, times[None])[0])
     import krippendorff
 
     both = np.vstack([counts, _turned(counts)])
-    pairable = both[both.sum(axis=1) >= 2]
-    if (pairable.sum(axis=0) > 0).sum() < 2:
-        return None
-    return float(krippendorff.alpha(value_counts=pairable, level_of_measurement="nominal"))
+    return float(krippendorff.alpha(value_counts=both, level_of_measurement="nominal"))
+
+
+def _alphas(kinds, times):
+    """Alpha of B tables, whose rows are `kinds` [D, C] as often as `times` [B, D] says; NaN where nothing varies."""
+    times, size = times.astype(float), kinds.sum(axis=1)
+    observed = 2 * times @ ((size**2 - (kinds**2).sum(axis=1)) / (size - 1))
+    seen = times @ (kinds + _turned(kinds))
+    total = seen.sum(axis=1)
+    expected = (total**2 - (seen**2).sum(axis=1)) / (total - 1)
+    return 1 - observed / np.where(expected > 0, expected, math.nan)
 
 
 def _alpha_with_interval(counts, rng):
@@ -221,16 +241,8 @@ def _alpha_with_interval(counts, rng):
     kinds, times = distinct(counts)
     if value is None or len(counts) < FEWEST_PAIRS or len(kinds) < 2:
         return value, None, None
-    drawn = rng.multinomial(len(counts), times / times.sum(), DRAWS).astype(float)
-    size = kinds.sum(axis=1)
-    observed = 2 * drawn @ ((size**2 - (kinds**2).sum(axis=1)) / (size - 1))
-    seen = drawn @ (kinds + _turned(kinds))
-    total = seen.sum(axis=1)
-    expected = (total**2 - (seen**2).sum(axis=1)) / (total - 1)
-    sound = expected > 0
-    if not sound.any():
-        return value, None, None
-    lower, upper = np.quantile(1 - observed[sound] / expected[sound], (0.025, 0.975))
+    drawn = _alphas(kinds, rng.multinomial(len(counts), times / times.sum(), DRAWS))
+    lower, upper = np.nanquantile(drawn, (0.025, 0.975))
     return value, float(min(lower, value)), float(max(upper, value))
 
 

@@ -157,6 +157,16 @@ def test_alpha_is_the_librarys_where_the_sides_are_balanced():
     assert alpha(balanced) == pytest.approx(published, abs=1e-3)
 
 
+def test_of_many_pairs_the_same_alpha_comes_without_the_library(monkeypatch):
+    for outcomes in (4, 3):
+        counts = rng().integers(0, 3, (700, outcomes))
+        by_library = alpha(counts)
+        with monkeypatch.context() as patched:
+            patched.setattr("leaderboard.agreement.LARGE", 1)
+            assert alpha(counts) == pytest.approx(by_library, abs=1e-12)
+            assert alpha(np.array([[0, 0, 3]] * 5)) is None
+
+
 def test_two_voters_who_always_agree_have_alpha_one_and_coin_tossers_none():
     agreeing = np.repeat([[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2]], 25, axis=0)
     assert alpha(agreeing) == pytest.approx(1.0)
