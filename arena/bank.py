@@ -3,6 +3,8 @@
 What is stored is the model's own picture, lossless and without metadata (PNG). What a voter gets is that
 picture in one common square box, in one codec at one quality, so that neither size nor format tells who made
 it. Which images exist, and who may see them, is in the ledger; the bank only holds bytes.
+
+The stored file of image `0123...` is `01/0123....png`; `leaderboard.pictures` finds it there, beside a ledger.
 """
 
 from __future__ import annotations
