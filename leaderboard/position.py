@@ -20,7 +20,6 @@ from leaderboard.tally import Pairs, tally
 from leaderboard.votes import A_WINS, B_WINS, BOTH_GOOD
 
 MATTERS = 0.25  # of an interval's half-width: an error of that size lowers the coverage of a 95% interval to 92%
-ONE_SIDED = "models kept to one side each, so that the side can't be told from the models"
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Position:
     `left` float64 [K] is the share of each model's battles in which it stood on side a; `without` and `fitted` are
     ratings [K] in Elo points, the established models' mean at 1000 in both, NaN where there is none. `alarm`: whether
     the interval excludes 0 and fitting the effect moves an established model by more than MATTERS of the half-width
-    of its interval (independent votes); `moved` is the model that it moves furthest, in half-widths, and `by` how far
-    in points.
+    of its interval (independent votes); where the effect is not known, whether the Wilson interval of `share_a`
+    excludes a half. `moved` is the model that the fit moves furthest, in half-widths, and `by` how far in points.
     """
 
     models: tuple
@@ -99,7 +98,7 @@ def _unknown(counts):
 
     up, down = rises(1.0), rises(-1.0)
     if up and down:
-        return ONE_SIDED
+        return "models kept to one side each, so that the side can't be told from the models"
     return f"the votes follow side {'a' if up else 'b'} too closely for a finite estimate" if up or down else ""
 
 
@@ -127,7 +126,7 @@ def position(votes, counts=None, clusters=AUTO):
     without, anchor = anchored(plain, established, pairs)
     if why := _unknown(inner.counts):
         low, high = wilson(first, first + second)
-        blank["alarm"] = why != ONE_SIDED and (low > 0.5 or high < 0.5)
+        blank["alarm"] = low > 0.5 or high < 0.5
         return Position(**known | blank, without=without, fitted=nobody, unknown=why)
     strength, gamma, estimate = fit_side(inner.counts, plain.rating[rated] / SCALE)
     half = half_width(votes, pairs, estimate, rated, inverse(estimate)[-1], chosen(votes, clusters))
