@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from leaderboard.board import DEFAULT_METHOD, build
-from leaderboard.clusters import AUTO
+from leaderboard.clusters import AUTO, capped
 
 
 class Study:
@@ -76,7 +76,9 @@ class Study:
         """The board without and with weights of trust, from gold tasks and from agreement."""
         from leaderboard.trust import trusted
 
-        return trusted(self.votes, self.method, self.seed, agreement=True)
+        return trusted(
+            self.votes, self.method, self.seed, agreement=True, clusters=self.clusters, voter_cap=self.voter_cap
+        )
 
     @cached_property
     def history(self):
@@ -129,11 +131,11 @@ class Study:
         """{method: View}: what each method of ratings.METHODS says of these votes."""
         from leaderboard.methods import views
 
-        return views(self.votes)
+        return views(capped(self.votes, self.voter_cap), self.clusters)
 
     @cached_property
     def position(self):
         """The Position: what standing on side a is worth, and the ratings with and without it."""
         from leaderboard.position import position
 
-        return position(self.votes)
+        return position(capped(self.votes, self.voter_cap), clusters=self.clusters)
