@@ -11,6 +11,7 @@ import numpy as np
 
 from leaderboard.agreement import ALL, measure, shares_of_others
 from leaderboard.agreement import ballots as ballots_of
+from leaderboard.clusters import AUTO, capped, check_known
 from leaderboard.intervals import wilson
 from leaderboard.standings import Table, table
 from leaderboard.tally import Pairs, tally
@@ -107,13 +108,18 @@ def trust(votes, gold=True, agreement=False):
     return Trust(people, np.maximum(FLOOR, by_gold * by_agreement), by_gold, by_agreement)
 
 
-def trusted(votes, method, seed=0, gold=True, agreement=False):
+def trusted(votes, method, seed=0, gold=True, agreement=False, clusters=AUTO, voter_cap=None):
     """The Trusted board of checked votes: counts stay counts of votes, weights enter the ratings and their intervals.
-    A method that knows no weights (online Elo) is replaced by Bradley-Terry on both sides."""
+    A method that knows no weights (online Elo) is replaced by Bradley-Terry on both sides. `clusters` and `voter_cap`
+    are as for board.build. Raises errors.UnknownChoice."""
+    check_known(votes, clusters, voter_cap)
+    votes = capped(votes, voter_cap)
     found = trust(votes, gold, agreement)
     method = FALLBACK if method in WITHOUT_WEIGHTS else method
     weight = found.of_votes(votes)
     weighted = replace(votes, weight=weight if votes.weight is None else weight * votes.weight)
     counts = Pairs.of(tally(votes).total())
-    plain, other = (table(part, counts, method, np.random.default_rng(seed)) for part in (votes, weighted))
+    plain, other = (
+        table(part, counts, method, np.random.default_rng(seed), clusters=clusters) for part in (votes, weighted)
+    )
     return Trusted(method, plain, other, found)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard import errors
 from leaderboard.agreement import ballots, shares_of_others
 from leaderboard.board import build
 from leaderboard.sheets import SHEETS
@@ -128,6 +129,17 @@ def test_without_any_reason_both_boards_are_the_main_board():
     votes = votes_from_rows(simulated(votes=400))
     found, main = trusted(votes, "bradley-terry"), build(votes)
     assert found.plain.rows == found.weighted.rows == main.standings
+
+
+def test_the_plain_side_is_the_main_board_with_its_clusters_and_its_cap():
+    votes = votes_from_rows(simulated(votes=900, voters=8))
+    how = {"clusters": "prompt", "voter_cap": 50}
+    found, main = trusted(votes, "bradley-terry", **how), build(votes, **how)
+    assert found.plain.rows == found.weighted.rows == main.standings != build(votes).standings
+    sheet = SHEETS["trusted"](Study(votes, **how))
+    assert [line["rating"] for line in sheet.rows] == [line.rating for line in main.standings]
+    with pytest.raises(errors.UnknownChoice):
+        trusted(votes, "bradley-terry", clusters="moon")
 
 
 def test_counts_stay_counts_of_votes(boards):
