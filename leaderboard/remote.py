@@ -55,15 +55,16 @@ def parquet_files(name, repo, revision):
 
 
 @contextmanager
-def opened(name, repo, commit, paths):
-    """These files of a data set as open, seekable files; each read is a request for those bytes alone."""
+def opened(name, repo, commit, paths, in_order=False):
+    """These files of a data set as open, seekable files; each read is a request for those bytes alone, or, where they
+    are read `in_order` and nearly whole, for some megabytes ahead."""
     from huggingface_hub import HfFileSystem
 
     if len(paths) > MOST_FILES:
         raise errors.TooLarge(f"{name}: its votes lie in {len(paths):,} files; {_instead(repo, commit)}")
     with _asking(name):
-        system = HfFileSystem()
-        files = [system.open(f"datasets/{repo}@{commit}/{path}", cache_type="none") for path in paths]
+        system, cache = HfFileSystem(), "readahead" if in_order else "none"
+        files = [system.open(f"datasets/{repo}@{commit}/{path}", cache_type=cache) for path in paths]
         try:
             yield files
         finally:

@@ -12,7 +12,6 @@ import glob
 import json
 import re
 import sqlite3
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -21,6 +20,7 @@ from urllib.parse import quote
 
 from leaderboard import errors, remote
 from leaderboard.formats import arena, convert, interesting, recognise
+from leaderboard.parquet import Shards
 
 REQUIRED = ("model_a", "model_b", "winner")
 TEXT = (
@@ -98,97 +98,11 @@ def _one_line(error):
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _column_names(schema):
-    """The columns of a Parquet schema, nested ones as `a.b`."""
-    import pyarrow as pa
-
-    found = []
-    for part in schema:
-        if pa.types.is_struct(part.type):
-            inner = _column_names([part.type.field(at) for at in range(part.type.num_fields)])
-            found += [f"{part.name}.{name}" for name in inner]
-        else:
-            found.append(part.name)
-    return found
-
-
-def _parquet_columns(files, wanted):
-    """Read and join Parquet files, keeping the wanted columns that they have; text that repeats stays a dictionary."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    tables, footers = [], []
-    for file in files:
-        with _readable(file), pq.ParquetFile(file) as parquet:
-            footers.append(parquet.metadata)
-    repeating = _repeating(footers, wanted)
-    for file, footer in zip(files, footers, strict=True):
-        with _readable(file), pq.ParquetFile(file, metadata=footer, read_dictionary=repeating) as parquet:
-            names = [name for name in _column_names(parquet.schema_arrow) if name in wanted]
-            tables.append(parquet.read(columns=names))
-    try:
-        return _by_name(pa.concat_tables(tables, promote_options="permissive"))
-    except pa.ArrowException as error:
-        raise errors.Unreadable(f"{files[0].parent}: its Parquet files disagree ({_one_line(error)})") from error
-
-
-@contextmanager
-def _readable(file):
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise errors.Unreadable(f"{file}: not a readable Parquet file ({_one_line(error)})") from error
-
-
-def _repeating(footers, wanted):
-    """The wanted columns whose cells take so few bytes that they must be numbers of a dictionary.
-
-    The dictionary page of a column chunk has at most a megabyte by default; where it is full, the cells follow as they
-    are, and to look each of them up costs more than to copy them.
-    """
-    bytes_of, cells_of = Counter(), Counter()
-    for footer in footers:
-        for group in range(footer.num_row_groups):
-            row_group = footer.row_group(group)
-            for at in range(row_group.num_columns):
-                chunk = row_group.column(at)
-                if chunk.path_in_schema in wanted and chunk.physical_type == "BYTE_ARRAY":
-                    bytes_of[chunk.path_in_schema] += chunk.total_uncompressed_size
-                    cells_of[chunk.path_in_schema] += chunk.num_values
-    return [name for name, size in bytes_of.items() if size <= 8 * cells_of[name]]
-
-
-def _by_name(table):
-    return {name: table[name] for name in table.column_names}
-
-
-def _format_of(files, source_format):
-    """The format of Parquet files by the columns of all of them, and how many bytes its columns take, compressed."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names, sizes = set(), Counter()
-    for file in files:
-        try:
-            with pq.ParquetFile(file) as parquet:
-                names.update(_column_names(parquet.schema_arrow))
-                for group in range(parquet.num_row_groups):
-                    row_group = parquet.metadata.row_group(group)
-                    for at in range(row_group.num_columns):
-                        chunk = row_group.column(at)
-                        sizes[chunk.path_in_schema] += chunk.total_compressed_size
-        except (pa.ArrowException, OSError) as error:
-            raise errors.Unreadable(f"{file}: not a readable Parquet file ({_one_line(error)})") from error
-    form = recognise(names, source_format)
-    return form, sum(size for path, size in sizes.items() if any(f"{path}.".startswith(f"{n}.") for n in form.COLUMNS))
-
-
-def _shards(name, files, source_format):
-    """Parquet files of one data set -> Raw, of whatever format."""
-    form, _ = _format_of(files, source_format)
-    return raw_of(name, _parquet_columns(files, form.COLUMNS), source_format=source_format)
+def _shards(name, files, source_format, exclusions=None):
+    """Parquet files of one table -> Raw, of whatever format."""
+    shards = Shards(files)
+    wanted = recognise(shards.names(), source_format).COLUMNS
+    return raw_of(name, shards.columns(wanted), exclusions, source_format=source_format)
 
 
 def _parquet(path, name, source_format):
@@ -216,7 +130,7 @@ def _separated(delimiter):
             raise errors.Unreadable(f"{name}: not UTF-8 text") from error
         except (pa.ArrowException, csv.Error, KeyError) as error:
             raise errors.Unreadable(f"{name}: not a readable CSV file ({_one_line(error)})") from error
-        return raw_of(name, _by_name(table), source_format=source_format)
+        return raw_of(name, {column: table[column] for column in table.column_names}, source_format=source_format)
 
     return read
 
@@ -286,9 +200,8 @@ def _folder(folder, name, source_format):
         files = sorted((base / "votes").rglob("*.parquet"))
         if files:
             moderation = sorted((base / "exclusions").rglob("*.parquet"))
-            exclusions = _parquet_columns(moderation, set(EXCLUSION_COLUMNS)) if moderation else None
-            form, _ = _format_of(files[:1], source_format)
-            return raw_of(name, _parquet_columns(files, form.COLUMNS), exclusions, source_format=source_format)
+            exclusions = Shards(moderation).columns(EXCLUSION_COLUMNS) if moderation else None
+            return _shards(name, files, source_format, exclusions)
     files = sorted(folder.rglob("*.parquet"))
     if not files:
         raise errors.SourceNotFound(f"{name}: this folder holds no .parquet file")
@@ -321,14 +234,20 @@ def _hub(name, repo, revision, part, source_format):
     if not paths:
         where = f" under {part}" if part else ""
         raise errors.SourceNotFound(
-            f"{name}: this data set has no data/votes/**/*.parquet, nor other Parquet files{where}"
+            f"{name}: this data set has no data/votes/**/*.parquet, nor other Parquet files{where}; of a data set of "
+            f"CSV or JSON files the Hub may have made some: {repo}@refs/convert/parquet"
         )
     if not part:
         _one_data_set(paths, f"{repo}:PATH")
     with remote.opened(name, repo, commit, paths) as files:
-        form, size = _format_of(files, source_format)
+        shards = Shards(files)
+        wanted = recognise(shards.names(), source_format).COLUMNS
+        size, whole = shards.size(wanted), sum(file.size for file in files)
         remote.refuse_large(name, repo, commit, size)
-        return raw_of(name, _parquet_columns(files, form.COLUMNS), revision=commit, source_format=source_format)
+        if size <= whole / 2:
+            return raw_of(name, shards.columns(wanted), None, commit, source_format)
+    with remote.opened(name, repo, commit, paths, in_order=True) as files:
+        return raw_of(name, Shards(files, shards.footers).columns(wanted), None, commit, source_format)
 
 
 READERS = {

@@ -53,7 +53,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"votes", "pictures"},
         {"sources", "growing"},
         {"formats", "sheet"},
-        {"columns", "known", "remote"},
+        {"columns", "known", "remote", "parquet"},
         {"arrow", "errors", "later"},
         {"__init__"},
     ],

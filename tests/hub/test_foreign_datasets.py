@@ -58,6 +58,30 @@ def test_votes_beside_images_are_read_without_the_images(hub, repo, tmp_path, mo
     assert not any(path.suffix == ".parquet" for path in tmp_path.rglob("*"))
 
 
+def test_files_of_little_but_votes_are_read_ahead(hub, repo, tmp_path, monkeypatch):
+    """Thousands of row groups would be as many requests otherwise."""
+    rows = 3000
+    table = pa.table({"model1": ["flux"] * rows, "model2": [f"m{at % 7}" for at in range(rows)],
+                      "votes_image1": [2] * rows, "votes_image2": [1] * rows,
+                      "prompt": [os.urandom(20).hex() for _ in range(rows)]})  # fmt: skip
+    out = io.BytesIO()
+    pq.write_table(table, out, row_group_size=20)
+    source = repo("many", {"data/train-00000-of-00001.parquet": out.getvalue()})
+    before = len(hub.requests)
+    assert read(hub, tmp_path, source, monkeypatch)["votes"] == 3 * rows
+    assert sum(request.method == "GET" and "/resolve/" in request.path for request in hub.requests[before:]) < 12
+
+
+def test_a_hub_that_fails_meanwhile_is_said_to(hub, repo, tmp_path, monkeypatch):
+    source = repo("pairs", {"data/train-00000-of-00001.parquet": shard(10, 10)})
+    hub.faults.add("GET .*/resolve/.*parquet", status=403, times=50)
+    assert read(hub, tmp_path, source, monkeypatch)["error"].startswith(f"HubError: {source}: the Hub did not answer")
+    hub.faults.clear()
+    broken = repo("broken", {"data/train-00000-of-00001.parquet": b"PAR1 no"})
+    assert "Unreadable: " in (error := read(hub, tmp_path, broken, monkeypatch)["error"]), error
+    assert "not a readable Parquet file" in error
+
+
 def test_a_part_of_a_data_set_can_be_named(hub, repo, tmp_path, monkeypatch):
     small = shard(4, 10)
     source = repo("parts", {"image/test-00000-of-00001.parquet": small, "video/test-00000-of-00001.parquet": small,
