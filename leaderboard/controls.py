@@ -42,8 +42,8 @@ class Effect:
 
 @dataclass(frozen=True)
 class Row:
-    """One model: its `rating` with position alone fitted, and `controlled` for the images too, from the same `votes`;
-    `change` is the difference. None where it has no finite rating."""
+    """One model: its `rating` by Bradley-Terry, as on the board, and `controlled` for the images and the side, from the
+    same `votes`; `change` is the difference. None where it has no finite rating."""
 
     model: str
     votes: int
@@ -105,7 +105,7 @@ def controlled(votes, pictures=None, clusters=AUTO, voter_cap=None):
     effects = _effects(names, design, parameters, values)
     if set(names) <= {POSITION}:
         return Controlled((), effects, refused, dict(without), len(used), ways)
-    before = replace(plain, x=plain.x[:, : int(POSITION in names)])
+    before = replace(plain, x=plain.x[:, :0])
     strength, fisher = fit(before)
     more = covariance(before, strength, fisher, shared)
     took_part = count(part.model_a, part.model_b, part.winner, len(votes.models))[0].sum(axis=2)

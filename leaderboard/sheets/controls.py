@@ -9,7 +9,7 @@ MODELS = (
     Column("controlled_rank", "rank", "Its rank by the controlled ratings: 1 + the models surely above it.", "count"),
     Column("model", "model", "The contender."),
     Column("votes", "votes", "Its battles of which both images could be measured.", "count"),
-    Column("rating", "plain", "Its rating from these same votes, with only the side of the screen fitted.", "points"),
+    Column("rating", "plain", "Its Bradley-Terry rating from these same votes, as on the board.", "points"),
     Column("controlled", "controlled", "Its rating at equal covariates: two images as bright, as sharp, ...", "points"),
     Column("controlled_lower", "from", "Lower end of the controlled rating's 95% interval.", "points"),
     Column("controlled_upper", "to", "Upper end of the controlled rating's 95% interval.", "points"),

@@ -63,6 +63,13 @@ def test_it_repairs_what_a_taste_for_bright_images_did():
     assert found.votes == 4000 and found.refused == {} and found.without == {} and found.ways == ("prompt",)
 
 
+def test_the_plain_rating_is_the_boards():
+    study = Study(votes_from_rows(tasteful(votes=500, seed=9, side=0.5)))
+    board = {one.model: one for one in study.board.standings}
+    for one in study.controlled.rows:
+        assert one.rating == pytest.approx(board[one.model].rating, abs=1e-6) and one.votes == board[one.model].votes
+
+
 def test_it_is_unpenalised_logistic_regression():
     linear = pytest.importorskip("sklearn.linear_model")
     votes = votes_from_rows(tasteful(votes=800, seed=2, side=0.2))
