@@ -10,10 +10,13 @@ import numpy as np
 from leaderboard import errors
 from leaderboard.clusters import AUTO, capped, check_known
 from leaderboard.columns import NO_TIME, iso
+from leaderboard.fragility import first_place
 from leaderboard.intervals import wilson
+from leaderboard.later import Later
 from leaderboard.notes import notes_of
+from leaderboard.position import note, position
 from leaderboard.ratings import METHODS
-from leaderboard.standings import Standing, table, verdicts
+from leaderboard.standings import VOTE_FLOOR, Standing, table, verdicts
 from leaderboard.tally import UNGROUPED, Pairs, group_of, tally
 
 DEFAULT_METHOD = "bradley-terry"
@@ -65,7 +68,7 @@ class Leaderboard:
     standings: tuple
     groups: dict
     pairs: tuple
-    notes: tuple
+    notes: tuple = Later()
     by: str = "category"
     models: dict = field(default_factory=dict)
 
@@ -143,14 +146,25 @@ def build(votes, method=DEFAULT_METHOD, seed=0, by="category", models=None, clus
         whole.rows,
         groups,
         _pairs(whole.rows, overall, votes.models),
-        notes_of(votes, counts.total(), whole, method, by, groups),
+        lambda: _notes(votes, counts.total(), whole, method, by, groups, clusters),
         by,
         dict(models or {}),
     )
 
 
+def _notes(votes, counts, whole, method, by, groups, clusters):
+    """The notes, with a fit of the side effect and the search of what first place hangs on, which take their time."""
+    weighted = None if votes.weight is None else Pairs.of(tally(votes, weighted=True).total())
+    pairs, first = Pairs.of(counts), None
+    if method == DEFAULT_METHOD:
+        first = first_place(pairs, votes.models, pairs.battles.sum(axis=1) >= VOTE_FLOOR, weighted)
+    side = note(position(votes, counts, clusters))
+    return notes_of(votes, whole, method, by, groups, side, first)
+
+
 def _source(votes):
-    timed = votes.created_at[votes.created_at != NO_TIME]
+    timed = votes.created_at if votes.created_at.strides != (0,) else votes.created_at[:1]  # one moment for all
+    timed = timed[timed != NO_TIME]
     return Source(
         votes.total,
         len(votes),
@@ -165,19 +179,12 @@ def _source(votes):
 
 def _pairs(rows, pairs, models):
     """Pairs that met, in the order of the standings."""
-    found, battles, score = [], pairs.battles, pairs.score
     place = {model: at for at, model in enumerate(models)}
-    for first, upper_row in enumerate(rows):
-        for lower_row in rows[first + 1 :]:
-            a, b = place[upper_row.model], place[lower_row.model]
-            if met := int(battles[a, b]):
-                found.append(
-                    Pair(
-                        upper_row.model,
-                        lower_row.model,
-                        met,
-                        float(score[a, b] / met),
-                        *wilson(float(score[a, b]), met),
-                    )
-                )
+    order = [place[row.model] for row in rows]
+    battles = pairs.battles[np.ix_(order, order)]
+    first, second = np.nonzero(np.triu(battles, 1))
+    met, score = battles[first, second], pairs.score[np.ix_(order, order)][first, second]
+    found = []
+    for a, b, votes, part in zip(first.tolist(), second.tolist(), met.tolist(), score.tolist(), strict=True):
+        found.append(Pair(rows[a].model, rows[b].model, int(votes), part / votes, *wilson(part, votes)))
     return tuple(found)

@@ -1,31 +1,130 @@
-"""Owns the notes: what a reader must know to read the standings rightly, as plain sentences."""
+"""Owns the notes: what a reader must know to read the standings rightly, as plain sentences.
 
-import numpy as np
+Alarms come first, then what was counted, then how to read the columns. A note that starts with one of ALARMS is one
+that no page may fold away.
+"""
 
 from leaderboard.clusters import FEWEST_CLUSTERS
 from leaderboard.columns import plural
 from leaderboard.intervals import LIKELIHOOD, wilson
 from leaderboard.likelihood import FEW_BATTLES
-from leaderboard.ratings import APART, RATED, UNBEATEN, WINLESS
+from leaderboard.ratings import APART, RATED, SCALES, UNBEATEN, WINLESS
 from leaderboard.standings import VOTE_FLOOR
 from leaderboard.tally import UNGROUPED
-from leaderboard.votes import A_WINS, B_WINS
+
+ALARMS = ("Warning", "Position alarm", "Position bias")
+MOST_NAMED = 5  # models in one sentence
+MOST_BOTH_BAD = 0.3  # of all votes: more of them is a warning
 
 
-def notes_of(votes, counts, whole, method, by, groups):
-    """The notes of a board: `counts` int64 [K, K, 4] by side, `whole` its standings.Table. A tuple of str."""
+def notes_of(votes, whole, method, by, groups, side="", first=None):
+    """The notes of a board, a tuple of str: `whole` is its standings.Table, `side` the sentence of position.note,
+    `first` the fragility.Change of first place, where that was asked."""
     if not len(votes):
         return ("No vote counts yet.", *_left_out(votes), *votes.notes)
+    bent = side.startswith(ALARMS)
     return tuple(
-        _left_out(votes)
-        + list(votes.notes)
-        + _reading(method)
-        + _preliminary(whole)
+        _apart(whole)
+        + [side] * bent
+        + _bad(whole)
         + _unrated(whole)
-        + _sides(counts)
-        + _prompts(votes, whole, method)
-        + _groups(by, groups)
+        + _first(first)
+        + _acceptable(whole)
+        + _preliminary(whole)
+        + _left_out(votes)
+        + list(votes.notes)
+        + _ungrouped(by, groups)
+        + _intervals(votes, whole, method)
+        + [side] * (bool(side) and not bent)
+        + [whole.remark] * bool(whole.remark)
+        + _reading(method)
+        + _verdicts(by, groups)
     )
+
+
+def listed(models):
+    """'a, b and 3 others'."""
+    more = len(models) - MOST_NAMED
+    return ", ".join(models[:MOST_NAMED]) + (f" and {plural(more, 'other', 'others')}" if more > 0 else "")
+
+
+def _apart(whole):
+    found = []
+    apart = [row.model for row in whole.rows if whole.status[row.model] == APART]
+    if apart:
+        found.append(
+            "Warning: the battles fall into groups that never met, so their ratings can't be compared; not rated: "
+            f"{listed(apart)}."
+        )
+    for group in whole.components:
+        inside = [
+            f"{name} {rating:+.0f} ({low:+.0f} to {high:+.0f})"
+            for name, rating, low, high in zip(group.models, group.rating, group.lower, group.upper, strict=True)
+        ]
+        found.append(f"Not rated, but comparable among themselves, from their own mean: {listed(inside)}.")
+    if RATED not in whole.status.values():
+        found.append("No model has a finite rating yet: ratings need models that scored against one another.")
+    return found
+
+
+def _bad(whole):
+    votes, bad = sum(row.votes for row in whole.rows), sum(row.both_bad for row in whole.rows)
+    if bad <= MOST_BOTH_BAD * votes:
+        return []
+    return [f"Warning: in {bad / votes:.0%} of the votes both images were judged bad."]
+
+
+def _unrated(whole):
+    return _without_rating(whole, UNBEATEN, "no rated model ever scored against it") + _without_rating(
+        whole, WINLESS, "it never scored against a rated model"
+    )
+
+
+def _without_rating(whole, status, why):
+    rows = [row for row in whole.rows if whole.status[row.model] == status]
+    known = [_bound(row, whole) for row in rows]
+    if len(rows) > 1:
+        names = [row.model + bound for row, bound in zip(rows, known, strict=True)]
+        return [f"{len(rows)} models have no finite rating, because {why}: {listed(names)}."]
+    return [f"{row.model} has no finite rating{bound}: {why}." for row, bound in zip(rows, known, strict=True)]
+
+
+def _bound(row, whole):
+    if row.model in whole.at_least:
+        return f" (at least {whole.at_least[row.model]:.0f})"
+    return f" (at most {row.rating_upper:.0f})" if row.rating_upper is not None else ""
+
+
+def _first(change):
+    if change is None:
+        return []
+    which = change.words() if len(change.removed) == 1 else f"{change.votes:,} votes, {change.words()}"
+    end = ", with no bound to the difference" if change.unbounded else ""
+    return [
+        f"First place hangs on {which} ({change.share:.2%} of all votes): without {'it' if change.votes == 1 else 'them'} {change.model} would stand above "
+        f"{change.over}{end}."
+    ]
+
+
+def _acceptable(whole):
+    """Where the first model is not the one that is least often judged bad, the two intervals apart."""
+    rows = [row for row in whole.rows if not row.preliminary]
+    if len(rows) < 2:
+        return []
+    best = max(rows, key=lambda row: row.acceptability)
+    low, _ = wilson(best.votes - best.both_bad, best.votes)
+    _, high = wilson(rows[0].votes - rows[0].both_bad, rows[0].votes)
+    if low <= high:
+        return []
+    return [
+        f"{rows[0].model} wins most, but {best.model} is more often acceptable: in {best.acceptability:.0%} of its "
+        f"battles not both images were judged bad, against {rows[0].acceptability:.0%}."
+    ]
+
+
+def _preliminary(whole):
+    few = [row.model for row in whole.rows if row.preliminary and row.rating is not None]
+    return [f"Preliminary, with fewer than {VOTE_FLOOR} votes: {listed(few)}."] if few else []
 
 
 def _left_out(votes):
@@ -43,86 +142,27 @@ def _left_out(votes):
     return found
 
 
-def _reading(method):
-    found = [
-        "A draw, both good or both bad, counts as half a win for each model. Ratings are on the Elo scale "
-        "(400 points are odds of 10 to 1); the vote-weighted mean of the established models is 1000."
-    ]
-    if method == "elo":
-        found.append(
-            "Elo ratings depend on the order of the votes; their intervals come from replays with "
-            "re-weighted votes. In the column elo every model starts at 1000; the rating is the same "
-            "number moved to the common mean."
-        )
-    else:
-        found.append(
-            "The column elo is a ticker: one update a vote, K = 4, from 1000. It depends on the order of "
-            "the votes; rank by the rating."
-        )
-    found.append(
-        "Rank is 1 + the number of models whose interval lies wholly above; rank_lower and rank_upper "
-        "hold for all models at once with 95% confidence."
-    )
-    return found
-
-
-def _preliminary(whole):
-    few = [row.model for row in whole.rows if row.preliminary and row.rating is not None]
-    if not few:
+def _ungrouped(by, groups):
+    if UNGROUPED not in groups:
         return []
-    return [f"Preliminary, with fewer than {VOTE_FLOOR} votes: {', '.join(few)}."]
+    many = plural(groups[UNGROUPED].votes, "vote has", "votes have")
+    return [f"{many} no {by.replace('_', '-')}: shown as {UNGROUPED}."]
 
 
-def _unrated(whole):
-    found = []
-    for row in whole.rows:
-        status = whole.status[row.model]
-        if status == UNBEATEN:
-            known = f" (at least {whole.at_least[row.model]:.0f})" if row.model in whole.at_least else ""
-            found.append(f"{row.model} has no finite rating{known}: no rated model ever scored against it.")
-        elif status == WINLESS:
-            known = f" (at most {row.rating_upper:.0f})" if row.rating_upper is not None else ""
-            found.append(f"{row.model} has no finite rating{known}: it never scored against a rated model.")
-    apart = [row.model for row in whole.rows if whole.status[row.model] == APART]
-    if apart:
-        found.append(
-            "The battles fall into groups that never met, so their ratings can't be compared; not rated: "
-            f"{', '.join(apart)}."
-        )
-    if RATED not in whole.status.values():
-        found.append("No model has a finite rating yet: ratings need models that scored against one another.")
-    return found
-
-
-def _sides(counts):
-    first, second = int(counts[..., A_WINS].sum()), int(counts[..., B_WINS].sum())
-    if not first + second:
-        return []
-    low, high = wilson(first, first + second)
-    text = (
-        f"Side a won {first / (first + second):.1%} of {plural(first + second, 'decisive vote', 'decisive votes')}"
-        f" (95% interval {low:.1%} to {high:.1%})"
-    )
-    if low > 0.5 or high < 0.5:
-        return [f"Position bias: {text}; voters lean to {'side a' if low > 0.5 else 'side b'}."]
-    return [f"{text}: no sign of position bias."]
-
-
-def _prompts(votes, whole, method):
-    found = []
-    prompts = len(np.unique(votes.prompt_id.codes[votes.prompt_id.codes >= 0]))
+def _intervals(votes, whole, method):
+    """How many prompts there are, and what the intervals make of votes that share one, a voter or a weight."""
+    found, prompts = [], len(votes.prompt_id.present())
     if prompts:
         found.append(f"The votes are on {plural(prompts, 'prompt', 'prompts')}.")
-    if method == "elo":
-        return found
-    if whole.clustered:
+    if method != "elo" and whole.clustered:
         shared = " and ".join({"prompt": "on one prompt", "voter": "by one voter"}[way] for way in whole.clustered)
         found.append(f"Intervals take the votes {shared} together.")
-    elif prompts or (votes.voter.codes >= 0).any():
+    elif method != "elo" and (prompts or (votes.voter.codes >= 0).any()):
         found.append(
             "Intervals treat votes as independent, which is too narrow where few prompts are voted on often or few "
             f"people cast most votes (they are taken together from {FEWEST_CLUSTERS} prompts or voters on)."
         )
+    found = [" ".join(found)] if found else []
     if votes.weight is not None:
         found.append(
             f"Votes carry weights, {votes.weight.sum():,.0f} in all: ratings and intervals use them; the columns of "
@@ -130,24 +170,30 @@ def _prompts(votes, whole, method):
         )
     few = [row.model for row in whole.rows if whole.kinds.get(row.model) == LIKELIHOOD]
     if few:
-        found.append(f"Likelihood-ratio intervals, with fewer than {FEW_BATTLES} battles: {', '.join(few)}.")
-    for group in whole.components:
-        inside = ", ".join(
-            f"{name} {rating:+.0f} ({low:+.0f} to {high:+.0f})"
-            for name, rating, low, high in zip(group.models, group.rating, group.lower, group.upper, strict=True)
-        )
-        found.append(f"Not rated, but comparable among themselves, from their own mean: {inside}.")
+        found.append(f"Likelihood-ratio intervals, with fewer than {FEW_BATTLES} battles: {listed(few)}.")
     return found
 
 
-def _groups(by, groups):
+def _reading(method):
+    ticker = (
+        "Elo ratings depend on the order of the votes; their intervals come from replays with re-weighted votes, and "
+        "the column elo is the same number before it is moved to the common mean."
+        if method == "elo"
+        else "The column elo is a ticker, one update a vote (K = 4, from 1000) that depends on their order: rank by the "
+        "rating."
+    )
+    return [
+        f"{SCALES[method]} The established models' mean, weighted by votes, is 1000.",
+        ticker,
+        "Rank is 1 + the number of models whose interval lies wholly above; rank_lower and rank_upper hold for all "
+        "models at once with 95% confidence.",
+    ]
+
+
+def _verdicts(by, groups):
     if not groups:
         return []
-    word = by.replace("_", "-")
-    found = [
-        f"The verdict of a {word} tests its two best models with {VOTE_FLOOR} votes or more against each other "
-        "(two-sided, 5%, Holm-corrected over all groups)."
+    return [
+        f"The verdict of a {by.replace('_', '-')} tests its two best models with {VOTE_FLOOR} votes or more against "
+        "each other (two-sided, 5%, Holm-corrected over all groups)."
     ]
-    if UNGROUPED in groups:
-        found.append(f"{plural(groups[UNGROUPED].votes, 'vote has', 'votes have')} no {word}: shown as {UNGROUPED}.")
-    return found

@@ -4,6 +4,7 @@ import hashlib
 
 from leaderboard.columns import plural
 from leaderboard.figures import FIGURES
+from leaderboard.notes import ALARMS
 from leaderboard.page.blocks import named
 from leaderboard.page.tabs import listed
 from leaderboard.sheets import SHEETS
@@ -17,7 +18,6 @@ METHOD_WORDS = {
     "bradley-terry": "Bradley-Terry ratings in Elo points",
     "elo": "Online Elo ratings",
 }
-ALARMS = ("Position bias", "Warning")  # what a note begins with that must not be folded away
 FACTS = ("organisation", "licence", "family", "parameters_b", "memory_gb", "demo")
 
 
@@ -48,6 +48,7 @@ def head(study):
         "method": METHOD_WORDS.get(board.method, board.method),
         "by": board.by.replace("_", "-"),
         "alarms": [named(study, note) for note in board.notes if note.startswith(ALARMS)],
+        "warnings": [measure.name for measure in study.quality if measure.warning],
         "notes": [named(study, note) for note in board.notes if not note.startswith(ALARMS)],
         "models": models(study),
         "tabs": [

@@ -148,7 +148,7 @@ def test_the_head_says_what_was_counted_and_what_is_known_of_models():
 
 
 def test_an_alarm_is_not_folded_away():
-    found = head(Study(votes_from_rows(battles("x", "y", 90, 30) + battles("y", "x", 90, 30))))
+    found = head(Study(votes_from_rows(battles("x", "y", 90, 30))))
     assert len(found["alarms"]) == 1 and "Position alarm" in found["alarms"][0]
     assert not any("Position alarm" in note for note in found["notes"])
 
