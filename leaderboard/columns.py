@@ -47,6 +47,8 @@ class Coded:
 
     def present(self):
         """The codes that occur, ascending, int64."""
+        if not len(self.names):
+            return np.empty(0, np.int64)
         seen = np.zeros(len(self.names) + 1, bool)
         for start in range(0, len(self.codes), 65_536):
             seen[self.codes[start : start + 65_536]] = True  # an empty cell falls on the last place

@@ -69,11 +69,11 @@ class Texts:
         """Append `rows` cells: a Coded's, or empty ones."""
         if column is None:
             return self._codes.extend(rows)
-        for name in column.names:
-            if name not in self._place:
-                self._place[name] = len(self._names)
-                self._names.append(name)
-        self._codes.extend(rows, recoded(column.codes, self.codes_of(column.names)))
+        names = list(column.names)
+        new = [name for name in names if name not in self._place] if self._names else names
+        self._place.update(zip(new, range(len(self._names), len(self._names) + len(new)), strict=True))
+        self._names.extend(new)
+        self._codes.extend(rows, recoded(column.codes, self.codes_of(names)))
 
     def now(self):
         """The column as it is now, Coded."""

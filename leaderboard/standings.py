@@ -108,33 +108,34 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
             at_least[votes.models[model]] = bound + shift
     rank = overlap_ranks(lower, upper)
     known_ticker = cache(lambda: elo_online(votes) if ticker is None else ticker)  # a look at every vote, so not yet
-    wins, losses = pairs.wins.sum(axis=1), pairs.wins.sum(axis=0)
     good, bad = pairs.both_good.sum(axis=1), pairs.both_bad.sum(axis=1)
+    wins, met = pairs.wins.sum(axis=1), np.maximum(battles, 1)
 
-    def points(value):
-        return float(value + shift) if math.isfinite(value) else None
+    def cells(column, kind=int):
+        return column[taking_part].astype(kind).tolist()
 
-    rows = [
-        Standing(
-            rank=int(rank[m]),
-            rank_lower=int(min(rank_lower[m], rank[m])),
-            rank_upper=int(max(rank_upper[m], rank[m])),
-            model=votes.models[m],
-            rating=points(ratings.rating[m]),
-            rating_lower=points(lower[m]),
-            rating_upper=points(upper[m]),
-            elo=lambda m=m: float(known_ticker()[m]),
-            votes=int(battles[m]),
-            wins=int(wins[m]),
-            losses=int(losses[m]),
-            both_good=int(good[m]),
-            both_bad=int(bad[m]),
-            win_rate=float((wins[m] + 0.5 * (good[m] + bad[m])) / battles[m]),
-            acceptability=float((battles[m] - bad[m]) / battles[m]),
-            preliminary=not bool(established[m]),
-        )
-        for m in taking_part
-    ]
+    def points(column):
+        return [value if math.isfinite(value) else None for value in cells(column + shift, float)]
+
+    columns = {
+        "rank": cells(rank),
+        "rank_lower": cells(np.minimum(rank_lower, rank)),
+        "rank_upper": cells(np.maximum(rank_upper, rank)),
+        "model": [votes.models[m] for m in taking_part],
+        "rating": points(ratings.rating),
+        "rating_lower": points(lower),
+        "rating_upper": points(upper),
+        "elo": [lambda m=m: float(known_ticker()[m]) for m in taking_part],
+        "votes": cells(battles),
+        "wins": cells(wins),
+        "losses": cells(pairs.wins.sum(axis=0)),
+        "both_good": cells(good),
+        "both_bad": cells(bad),
+        "win_rate": cells((wins + 0.5 * (good + bad)) / met, float),
+        "acceptability": cells((battles - bad) / met, float),
+        "preliminary": cells(~established, bool),
+    }
+    rows = [Standing(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
     rows.sort(key=lambda row: (row.rating is None, -(row.rating or 0.0), -row.win_rate, -row.votes, row.model))
     status = {votes.models[m]: ratings.status[m] for m in taking_part}
     gap_p = _gap(rows, status, pairs, votes.models, spread.draws if len(rated) else None, rated)
