@@ -14,11 +14,14 @@ READ = """
 import json, sys
 from leaderboard import errors
 from leaderboard.votes import read_votes
-try:
-    votes = read_votes(sys.argv[1])
-    print(json.dumps({"votes": len(votes), "models": votes.models, "revision": votes.revision}))
-except errors.LeaderboardError as error:
-    print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
+found = []
+for source in sys.argv[1:]:
+    try:
+        votes = read_votes(source)
+        found.append({"votes": len(votes), "models": votes.models, "revision": votes.revision})
+    except errors.LeaderboardError as error:
+        found.append({"error": f"{type(error).__name__}: {error}"})
+print(json.dumps(found))
 """
 
 
@@ -43,22 +46,24 @@ def repo(hub):
     return made
 
 
-def read(hub, tmp_path, source: str, monkeypatch) -> dict:
+@pytest.fixture
+def read(hub, tmp_path, monkeypatch):
+    """Sources, read by another process -> what it found, a dict each."""
     monkeypatch.setenv("PYTHONPATH", os.getcwd())
-    return hub.client(READ, tmp_path, source)
+    return lambda *sources: hub.client(READ, tmp_path, *sources)
 
 
-def test_votes_beside_images_are_read_without_the_images(hub, repo, tmp_path, monkeypatch):
+def test_votes_beside_images_are_read_without_the_images(hub, repo, read, tmp_path):
     source = repo("pairs", {"data/train-00000-of-00002.parquet": shard(), "data/train-00001-of-00002.parquet": shard()})
     before = len(hub.requests)
-    found = read(hub, tmp_path, source, monkeypatch)
+    (found,) = read(source)
     assert found == {"votes": 60, "models": ["dalle", "flux"], "revision": hub.head(source).oid}
     fetched = sum(request.answered for request in hub.requests[before:] if "/resolve/" in request.path)
     assert 1_000 < fetched < 1_000_000 < 2 * len(shard()), "images stay on the Hub"
     assert not any(path.suffix == ".parquet" for path in tmp_path.rglob("*"))
 
 
-def test_files_of_little_but_votes_are_read_ahead(hub, repo, tmp_path, monkeypatch):
+def test_files_of_little_but_votes_are_read_ahead(hub, repo, read, tmp_path):
     """Thousands of row groups would be as many requests otherwise."""
     rows = 3000
     table = pa.table({"model1": ["flux"] * rows, "model2": [f"m{at % 7}" for at in range(rows)],
@@ -68,36 +73,35 @@ def test_files_of_little_but_votes_are_read_ahead(hub, repo, tmp_path, monkeypat
     pq.write_table(table, out, row_group_size=20)
     source = repo("many", {"data/train-00000-of-00001.parquet": out.getvalue()})
     before = len(hub.requests)
-    assert read(hub, tmp_path, source, monkeypatch)["votes"] == 3 * rows
+    assert read(source)[0]["votes"] == 3 * rows
     assert sum(request.method == "GET" and "/resolve/" in request.path for request in hub.requests[before:]) < 12
 
 
-def test_a_hub_that_fails_meanwhile_is_said_to(hub, repo, tmp_path, monkeypatch):
+def test_a_hub_that_fails_meanwhile_is_said_to(hub, repo, read):
     source = repo("pairs", {"data/train-00000-of-00001.parquet": shard(10, 10)})
-    hub.faults.add("GET .*/resolve/.*parquet", status=403, times=50)
-    assert read(hub, tmp_path, source, monkeypatch)["error"].startswith(f"HubError: {source}: the Hub did not answer")
-    hub.faults.clear()
-    broken = repo("broken", {"data/train-00000-of-00001.parquet": b"PAR1 no"})
-    assert "Unreadable: " in (error := read(hub, tmp_path, broken, monkeypatch)["error"]), error
-    assert "not a readable Parquet file" in error
+    hub.faults.add("GET .*/resolve/.*train.*parquet", status=403, times=50)
+    broken = repo("broken", {"data/broken.parquet": b"PAR1 no"})
+    failed, torn = read(source, broken)
+    assert failed["error"].startswith(f"HubError: {source}: the Hub did not answer")
+    assert torn["error"].startswith("Unreadable: ") and "broken.parquet: not a readable Parquet file" in torn["error"]
 
 
-def test_a_part_of_a_data_set_can_be_named(hub, repo, tmp_path, monkeypatch):
+def test_a_part_of_a_data_set_can_be_named(repo, read):
     small = shard(4, 10)
     source = repo("parts", {"image/test-00000-of-00001.parquet": small, "video/test-00000-of-00001.parquet": small,
                             "README.md": b"# Parts"})  # fmt: skip
-    whole = read(hub, tmp_path, source, monkeypatch)
+    whole, image, both, audio = read(source, f"{source}:image", f"{source}@main:*/test", f"{source}:audio")
     assert "AmbiguousFormat" in whole["error"] and "image/test, video/test" in whole["error"]
     assert f"{source}:PATH" in whole["error"]
-    assert read(hub, tmp_path, f"{source}:image", monkeypatch)["votes"] == 12
-    assert read(hub, tmp_path, f"{source}@main:*/test", monkeypatch)["votes"] == 24
-    assert "no data/votes" in read(hub, tmp_path, f"{source}:audio", monkeypatch)["error"]
+    assert image["votes"] == 12 and both["votes"] == 24
+    assert "no data/votes" in audio["error"] and "refs/convert/parquet" in audio["error"]
 
 
-def test_a_data_set_without_votes_says_so(hub, repo, tmp_path, monkeypatch):
-    assert "SourceNotFound" in read(hub, tmp_path, repo("empty", {"README.md": b"# Empty"}), monkeypatch)["error"]
+def test_a_data_set_without_votes_says_so(repo, read):
     out = io.BytesIO()
     pq.write_table(pa.table({"x": [1]}), out)
-    source = repo("other", {"data/x.parquet": out.getvalue()})
-    assert "MissingColumn: tester/other: columns model_a" in read(hub, tmp_path, source, monkeypatch)["error"]
-    assert "SourceNotFound" in read(hub, tmp_path, "tester/absent", monkeypatch)["error"]
+    empty, other, absent = read(repo("empty", {"README.md": b"# Empty"}), repo("other", {"x.parquet": out.getvalue()}),
+                                "tester/absent")  # fmt: skip
+    assert empty["error"].startswith("SourceNotFound: tester/empty: this data set has no data/votes")
+    assert other["error"].startswith("MissingColumn: tester/other: columns model_a")
+    assert absent["error"].startswith("SourceNotFound: tester/absent: neither a file")
