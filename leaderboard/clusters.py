@@ -17,8 +17,9 @@ CHOICES = {"none": (), "prompt": ("prompt",), "voter": ("voter",), "both": ("pro
 AUTO = "auto"
 
 
-def chosen(votes, clusters=AUTO):
-    """The ways, a tuple of names in WAYS, in which these votes are taken together.
+def chosen(votes, clusters=AUTO, rated=None):
+    """The ways, a tuple of names in WAYS, in which votes among the models `rated` (indices, None for all) are taken
+    together.
 
     `auto` takes each way that is known for at least FEWEST_CLUSTERS different prompts (or voters) and that repeats; a
     way that is asked for by name is taken from two on. Raises errors.UnknownChoice for a name that is in no table.
@@ -61,9 +62,9 @@ def codes_of(votes, ways):
     order = np.argsort(key)
     key = key[order]
     new = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else np.empty(0, bool)
-    single = new & np.concatenate([new[1:], [True]]) if len(key) else new
+    alone = (key < 0) | (new & np.concatenate([new[1:], [True]]) if len(key) else new)
     cluster = np.empty(len(key), np.int64)
-    cluster[order] = np.where(single | (key < 0), -1, np.cumsum(new & ~single) - 1)
+    cluster[order] = np.where(alone, -1, np.cumsum(new & ~alone) - 1)
     return cluster
 
 

@@ -53,7 +53,7 @@ def sandwich(votes, pairs, ratings, anchor, rng, clusters=AUTO):
     interval, which knows that a rating near the edge may be much further out, but not much further in.
     """
     rated = ratings.rated
-    ways = chosen(votes, clusters)
+    ways = chosen(votes, clusters, rated)
     found = covariance(votes, pairs, ratings.estimate, rated, anchor, ways)
     inner = pairs.only(rated)
     battles = inner.battles.sum(axis=1)

@@ -133,7 +133,8 @@ class _Cells:
     @classmethod
     def of(cls, votes, estimate, rated):
         count = len(rated)
-        side_a, side_b, winner, weight, inside = votes.model_a, votes.model_b, votes.winner, votes.weight, None
+        side_a, side_b, winner, inside = votes.model_a, votes.model_b, votes.winner, None
+        weight = None if votes.weight is None or (votes.weight == 1.0).all() else votes.weight
         if count < len(votes.models):
             place = np.full(len(votes.models), -1, np.int32)
             place[rated] = np.arange(count)
@@ -175,13 +176,19 @@ class _Cells:
         summed = np.bincount(codes[known], value[known])
         share = np.bincount(codes[known], weight[known]) / max(weight.sum(), 1e-300)
         square = (summed / (1.0 - np.minimum(share, LARGEST_SHARE))) ** 2
-        variance = float(square.sum() + (value[~known] ** 2).sum())
+        own = np.minimum(weight[~known] / max(weight.sum(), 1e-300), LARGEST_SHARE)
+        variance = float(square.sum() + ((value[~known] / (1.0 - own)) ** 2).sum())
         return variance, max(3.0 * variance**2 / max(float((square**2).sum()), 1e-300), FEWEST_DEGREES)
 
     def _squares(self, rows):
+        """Counts [R, R, 4] of the squared weights of votes that are their own clusters."""
         count = len(self.estimate.score_a)
-        weight = None if self.weight is None else self.weight[rows] ** 2
-        cells = np.bincount(self.cell[rows], weight, count * count * len(OUTCOMES))
+        if self.weight is None:
+            own, weight = min(1.0 / len(self.cell), LARGEST_SHARE), None
+        else:
+            own, weight = 0.0, self.weight[rows]
+            weight = (weight / (1.0 - np.minimum(weight / self.weight.sum(), LARGEST_SHARE))) ** 2
+        cells = np.bincount(self.cell[rows], weight, count * count * len(OUTCOMES)) / (1.0 - own) ** 2
         return cells.reshape(count, count, len(OUTCOMES))
 
     def _sums(self, codes, rows):
