@@ -179,8 +179,5 @@ def _trust_notes(trust):
     else:
         notes.append("Agreement: no vote can be compared with another voter's.")
     notes.append(f"A voter weighs at least {FLOOR}, and 1 where nothing is known or nothing speaks against them.")
-    notes.append(
-        "People of another taste agree less, too, and where nobody attacks weights make a board worse, not better: "
-        "a change here is a reason to look, not a correction."
-    )
+    notes.append("People of another taste agree less, too: a change here is a reason to look, not a correction.")
     return tuple(notes)

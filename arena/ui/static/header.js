@@ -19,10 +19,15 @@ function logo() {
   return svg;
 }
 
-/** Move Gradio's own sign-in button, which only a Space has, into the header once it is on the page. */
-function adoptSignIn(tools) {
+/** Whether visitors can sign in: only on a Space is there a button for it. */
+function canSignIn() {
   const components = (window.gradio_config && window.gradio_config.components) || [];
-  if (!components.some((c) => c.props && c.props.elem_id === 'ia-signin')) return;
+  return components.some((c) => c.props && c.props.elem_id === 'ia-signin');
+}
+
+/** Move Gradio's own sign-in button into the header once it is on the page. */
+function adoptSignIn(tools) {
+  if (!canSignIn()) return;
   const look = setInterval(() => {
     const button = document.getElementById('ia-signin');
     if (!button) return;

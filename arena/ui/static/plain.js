@@ -1,3 +1,3 @@
 // A page that is only to be read: its header, and on the About page the choice to be named.
 element.querySelector('.ia').replaceChildren(buildHeader(props.value).header);
-if (props.value.here === 'about') offerNaming();
+if (props.value.here === 'about' && canSignIn()) offerNaming();
