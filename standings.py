@@ -128,7 +128,7 @@ class Standings:
         known = {m.id: {"name": m.name, "organisation": m.organisation, "family": m.family, "licence": m.licence,
                         "parameters_b": m.parameters_b, "memory_gb": m.memory_gb, "demo": m.demo}
                  for m in config.models}  # fmt: skip
-        pictures = Pictures(Gallery(ledger, bank)) if bank is not None else None
+        pictures = Pictures(lambda: Gallery(ledger, bank)) if bank is not None else None
         self._live = LiveBoard(models=known, pictures=pictures)
         self._ledger = ledger
         with self._elo_lock:

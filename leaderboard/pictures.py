@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from leaderboard import errors
 
+OURS = ["data/images/**"]  # in one of our data sets on the Hub
 KNOWN = ("image_id", "model", "prompt_id", "width", "height", "seconds", "hardware", "settings")
 THUMBNAIL, QUALITY = 192, 80  # pixels of the longer side; WebP
 THUMBNAILS = 1000  # kept in memory: about 8 kB each
@@ -50,12 +51,21 @@ class Picture:
 
 class Pictures:
     """The images of a shelf; safe to use from several threads. `measured` {image id: what leaderboard.covariates
-    measured on it} lasts as long as the Pictures do."""
+    measured on it} lasts as long as the Pictures do.
 
-    def __init__(self, shelf=None):
-        self._shelf = shelf or Parquets(())
+    `open_shelf` makes the shelf and is called when somebody first asks for an image."""
+
+    def __init__(self, open_shelf=None):
+        self._open, self._opened = open_shelf, None
         self.measured = {}
-        self._thumbnails, self._lock = OrderedDict(), threading.Lock()
+        self._thumbnails, self._lock = OrderedDict(), threading.RLock()
+
+    @property
+    def _shelf(self):
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open() if self._open else Parquets(())
+            return self._opened
 
     def __len__(self):
         return len(self._shelf.all())
@@ -125,24 +135,24 @@ def _small(data, side):
 def open_pictures(source, images=False):
     """The Pictures of a source of votes; none where it has none.
 
-    Of a data set on the Hub the images are downloaded, and only where `images` asks for them. Raises
-    errors.SourceError for files that can't be read.
+    Of a data set on the Hub the images are downloaded, and only where `images` asks for them. Nothing is read before
+    somebody asks for an image; that raises errors.SourceError for files that can't be read.
     """
     path = Path(source).expanduser()
     if path.is_dir():
         published = path / "data" / "images"
-        return Pictures(Parquets(sorted((published if published.is_dir() else path).rglob("*.parquet"))))
+        return Pictures(lambda: Parquets.under(published if published.is_dir() else path))
     if path.is_file() and path.suffix.lower() == ".parquet":
-        return Pictures(Parquets([path]))
+        return Pictures(lambda: Parquets([path]))
     if path.is_file() and path.suffix.lower() in (".sqlite", ".sqlite3", ".db"):
-        return Pictures(Banked(path))
+        return Pictures(lambda: Banked(path))
     if images and not path.exists():
         from leaderboard.remote import download
         from leaderboard.sources import HUB_ID
 
         if found := HUB_ID.fullmatch(str(source)):
-            folder = download(str(source), *found.groups()[:2], patterns=["data/images/**"])
-            return Pictures(Parquets(sorted((folder / "data" / "images").rglob("*.parquet"))))
+            repo = found.groups()[:2]
+            return Pictures(lambda: Parquets.under(download(str(source), *repo, patterns=OURS) / "data" / "images"))
     return Pictures()
 
 
@@ -154,6 +164,11 @@ class Parquets:
         self._groups, self._lock = OrderedDict(), threading.Lock()
         for file in files:
             self._index(file)
+
+    @classmethod
+    def under(cls, folder):
+        """Every Parquet file in a folder and those in it, by name."""
+        return cls(sorted(folder.rglob("*.parquet")))
 
     def all(self):
         return self._found.values()

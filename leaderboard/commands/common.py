@@ -89,6 +89,12 @@ def rating_options(parser):
         "(default auto: whatever is known and repeats)",
     )
     parser.add_argument(
+        "--images",
+        action="store_true",
+        help="download the images of a data set on the Hub too, for what needs them (those of a folder or a ledger are "
+        "used where they are)",
+    )
+    parser.add_argument(
         "--voter-cap", type=float, metavar="N", help="let the votes of one voter weigh no more than N (default no cap)"
     )
 
@@ -107,7 +113,7 @@ def study_of(options):
         by=options.by,
         seed=options.seed,
         models=models,
-        pictures=open_pictures(options.source),
+        pictures=open_pictures(options.source, options.images),
         clusters=options.clusters,
         voter_cap=options.voter_cap,
     )

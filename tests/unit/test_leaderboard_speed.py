@@ -25,7 +25,7 @@ class Shelf:
 
 def shelf(*rows):
     """(model, seconds, hardware, how many) as Pictures."""
-    return Pictures(Shelf([Picture(f"{at}-{number}", model, seconds=seconds, hardware=hardware)
+    return Pictures(lambda: Shelf([Picture(f"{at}-{number}", model, seconds=seconds, hardware=hardware)
                            for at, (model, seconds, hardware, count) in enumerate(rows) for number in range(count)]))  # fmt: skip
 
 
