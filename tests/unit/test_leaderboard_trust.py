@@ -116,6 +116,16 @@ def test_where_nobody_attacks_hardly_anything_changes(boards):
     assert (found.trust.by_agreement < 0.7).mean() < 0.03
 
 
+def test_people_of_another_taste_keep_their_weight():
+    rows, kind = crowd(np.random.default_rng(5), other_taste=0.3)
+    found = trusted(votes_from_rows(rows), "bradley-terry", agreement=True)
+    weight = dict(zip(found.trust.voters.ids, found.trust.weight.tolist(), strict=True))
+    others = [value for voter, value in weight.items() if kind[voter] == "other taste"]
+    change = [abs(line["change"]) for line in SHEETS["trusted"](Study(votes_from_rows(rows))).rows]
+    print(f"mean weight of another taste {np.mean(others):.2f}; largest change {max(change):.1f} points")
+    assert np.mean(others) > 0.95 and max(change) < 8
+
+
 def test_adversaries_and_careless_voters_lose_weight_and_honest_ones_keep_it():
     rows, kind = crowd(np.random.default_rng(8), adversarial=0.2, careless=0.2, voters=30, votes=9000, heavy=False)
     found = trust(votes_from_rows(rows), agreement=True)
