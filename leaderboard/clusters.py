@@ -27,13 +27,18 @@ def chosen(votes, clusters=AUTO, rated=None):
     if clusters != AUTO and clusters not in CHOICES:
         raise errors.UnknownChoice(f"can't cluster by {clusters!r}; known are {', '.join((AUTO, *CHOICES))}")
     ways = WAYS if clusters == AUTO else CHOICES[clusters]
-    return tuple(way for way in ways if _repeats(getattr(votes, WAYS[way]), clusters == AUTO))
+    columns = {way: getattr(votes, WAYS[way]) for way in ways}
+    columns = {way: column for way, column in columns.items() if len(column.names)}
+    inside = slice(None)
+    if columns and rated is not None and len(rated) < len(votes.models):
+        known = np.zeros(len(votes.models), bool)
+        known[rated] = True
+        inside = known[votes.model_a] & known[votes.model_b]
+    return tuple(way for way, column in columns.items() if _repeats(column.codes[inside], clusters == AUTO))
 
 
-def _repeats(column, automatic):
-    if not len(column.names):
-        return False
-    size = np.bincount(column.codes[column.codes >= 0], minlength=1)
+def _repeats(codes, automatic):
+    size = np.bincount(codes[codes >= 0], minlength=1)
     found = int(np.count_nonzero(size))
     return found >= FEWEST_CLUSTERS and size.max() > 1 if automatic else found >= 2
 

@@ -179,9 +179,10 @@ def test_no_cap_leaves_the_plain_counts():
     assert build(votes).standings == build(votes, voter_cap=10_000).standings
 
 
-def test_a_newcomer_without_a_rating_moves_no_clustered_interval():
-    rows = simulated(900)
-    lost = [row("new", f"m{n % 6}", "model_b", prompt_id=f"p{n}", voter=f"u{n}") for n in range(12)]
+@pytest.mark.parametrize("prompts", [60, FEWEST_CLUSTERS - 1])
+def test_a_newcomer_without_a_rating_moves_no_clustered_interval(prompts):
+    rows = simulated(900, prompts=prompts)
+    lost = [row("new", f"m{n % 6}", "model_b", prompt_id=f"p{7 * n}", voter=f"u{n}") for n in range(12)]
     before, after = build(votes_from_rows(rows)), build(votes_from_rows(rows + lost))
     for line in before.standings:
         now = by_model(after.standings)[line.model]
