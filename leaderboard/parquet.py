@@ -41,6 +41,8 @@ class Shards:
                 file, metadata=footer, read_dictionary=repeating, pre_buffer=far
             ) as parquet:  # fmt: skip
                 names = [name for name in _column_names(parquet.schema_arrow) if name in wanted]
+                if twice := sorted({name for name in names if names.count(name) > 1}):
+                    raise errors.Unreadable(f"{_name(file)}: the column {', '.join(twice)} is there more than once")
                 tables.append(parquet.read(columns=names))
         try:
             table = pa.concat_tables(tables, promote_options="permissive")

@@ -109,30 +109,33 @@ def _parquet(path, name, source_format):
     return _shards(name, [path], source_format)
 
 
-def _separated(delimiter):
-    def read(path, name, source_format):
-        import pyarrow as pa
-        import pyarrow.csv as pcsv
+def _separated(path, name, source_format):
+    """Text with a header, separated by commas, semicolons or tabs: by whichever the header has most of."""
+    import pyarrow as pa
+    import pyarrow.csv as pcsv
 
-        try:
-            with open(path, newline="", encoding="utf-8-sig") as file:
-                names = next(csv.reader(file, delimiter=delimiter), [])
-            wanted = recognise(names, source_format).COLUMNS if names else ()
-            columns = [column for column in names if column in wanted]
-            table = pcsv.read_csv(
-                path,
-                parse_options=pcsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-                convert_options=pcsv.ConvertOptions(
-                    column_types={column: pa.string() for column in columns}, include_columns=columns
-                ),
-            )
-        except UnicodeDecodeError as error:
-            raise errors.Unreadable(f"{name}: not UTF-8 text") from error
-        except (pa.ArrowException, csv.Error, KeyError) as error:
-            raise errors.Unreadable(f"{name}: not a readable CSV file ({_one_line(error)})") from error
-        return raw_of(name, {column: table[column] for column in table.column_names}, source_format=source_format)
-
-    return read
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            line = file.readline()
+            delimiter = max(",;\t", key=line.count)
+            file.seek(0)
+            names = next(csv.reader(file, delimiter=delimiter), [])
+        wanted = recognise(names, source_format).COLUMNS if names else ()
+        columns = [column for column in names if column in wanted]
+        if twice := sorted({column for column in columns if columns.count(column) > 1}):
+            raise errors.Unreadable(f"{name}: the column {', '.join(twice)} is there more than once")
+        table = pcsv.read_csv(
+            path,
+            parse_options=pcsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=pcsv.ConvertOptions(
+                column_types={column: pa.string() for column in columns}, include_columns=columns
+            ),
+        )
+    except UnicodeDecodeError as error:
+        raise errors.Unreadable(f"{name}: not UTF-8 text") from error
+    except (pa.ArrowException, csv.Error, KeyError) as error:
+        raise errors.Unreadable(f"{name}: not a readable CSV file ({_one_line(error)})") from error
+    return raw_of(name, {column: table[column] for column in table.column_names}, source_format=source_format)
 
 
 def _jsonl(path, name, source_format):
@@ -252,8 +255,8 @@ def _hub(name, repo, revision, part, source_format):
 
 READERS = {
     ".parquet": _parquet,
-    ".csv": _separated(","),
-    ".tsv": _separated("\t"),
+    ".csv": _separated,
+    ".tsv": _separated,
     ".jsonl": _jsonl,
     ".json": _json,
     ".sqlite": _sqlite,

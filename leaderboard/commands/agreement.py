@@ -30,7 +30,7 @@ def options(parser, commands):
         help="every voter on a line, under the id of the source, in place of those who agreed to be named",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap behind alpha's interval (default 0)")
-    parser.set_defaults(method=DEFAULT_METHOD, clusters=AUTO, voter_cap=None)
+    parser.set_defaults(method=DEFAULT_METHOD, clusters=AUTO, voter_cap=None, images=False)
 
 
 def answer(options, out):

@@ -25,6 +25,8 @@ PROGRAM = "python -m leaderboard"
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
+        if message.startswith("unrecognized"):
+            message += f"; {PROGRAM} --help names the commands and options"
         self.exit(2, f"{self.prog}: {message}\n")
 
 

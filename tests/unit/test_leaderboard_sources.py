@@ -48,9 +48,21 @@ def test_a_prompt_may_hold_line_breaks_commas_and_quotes(tmp_path):
     assert len(set(votes.prompt_id.codes)) == 2, "votes on one prompt belong together"
 
 
-def test_tabs_may_separate(tmp_path):
-    (tmp_path / "v.tsv").write_text("model_a\tmodel_b\twinner\nx, the first\ty\ttie\n")
-    assert read_votes(tmp_path / "v.tsv").models == ("x, the first", "y")
+@pytest.mark.parametrize(("name", "mark"), [("v.tsv", "\t"), ("v.csv", ";"), ("v.csv", "\t")])
+def test_tabs_and_semicolons_may_separate(tmp_path, name, mark):
+    (tmp_path / name).write_text(f"model_a{mark}model_b{mark}winner\nx, the first{mark}y{mark}tie\n")
+    assert read_votes(tmp_path / name).models == ("x, the first", "y")
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "v.csv").write_text("model_a,model_a,model_b,winner\nx,y,z,tie\n")
+    cells = pa.array(["x"])
+    pq.write_table(
+        pa.Table.from_arrays([cells] * 4, ["model_a", "model_a", "model_b", "winner"]), tmp_path / "v.parquet"
+    )
+    for name in ("v.csv", "v.parquet"):
+        with pytest.raises(errors.Unreadable, match=f"{name}: the column model_a is there more than once"):
+            read_votes(tmp_path / name)
 
 
 def test_a_snapshot_of_any_layout_is_read(tmp_path):
