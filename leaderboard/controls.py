@@ -24,6 +24,7 @@ from leaderboard.tally import Pairs, count
 
 Z95 = 1.959963984540054
 POSITION = "position"
+VOTES_EACH = 10  # for each model and covariate that is fitted (Peduzzi et al. 1996)
 NEW_SHARE = 1e-4  # of a covariate's variance that models and other covariates must leave to it
 
 
@@ -129,7 +130,9 @@ def _chosen(plain, columns, refused):
         column = values / spread
         by_models = _left(replace(plain, x=np.empty((len(column), 0))), column)
         by_all = _left(replace(plain, x=kept), column)
-        if by_models < NEW_SHARE:
+        if len(column) < VOTES_EACH * (plain.models + len(names)):
+            refused[name] = f"{VOTES_EACH} votes are needed for each model and covariate that is fitted"
+        elif by_models < NEW_SHARE:
             refused[name] = "it follows from which models meet, so it can't be told from the models themselves"
         elif by_all < NEW_SHARE:
             refused[name] = f"it follows from the models and {', '.join(names)}"

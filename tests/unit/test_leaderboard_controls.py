@@ -210,6 +210,11 @@ def test_always_side_a_is_left_out_too():
     assert len(found.rows) == 2
 
 
+def test_few_votes_bear_few_covariates():
+    found = controlled(votes_from_rows(tasteful(votes=45, seed=10)))
+    assert set(by_name(found)) == {POSITION, "brightness"} and "10 votes are needed" in found.refused["sharpness"]
+
+
 def test_votes_without_covariates_are_counted_and_said():
     rows = tasteful(votes=300, seed=8)
     for one in rows[:40]:
