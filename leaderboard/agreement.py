@@ -183,7 +183,7 @@ def measure(group, counts, rng):
         *wilson(mean * trials, trials),
         float(same @ size / size.sum()),
         float(several.max(axis=1).sum() / size.sum()),
-        _chance(several),
+        chance_level(several),
         *_alpha_with_interval(several, rng),
         *_alpha_with_interval(draws_as_one(several), rng),
     )
@@ -199,8 +199,13 @@ def _turned(counts):
     return np.column_stack([counts[:, B_WINS], counts[:, A_WINS], counts[:, 2:]])
 
 
-def _chance(counts):
-    share = (counts + _turned(counts)).sum(axis=0) / (2 * counts.sum())
+def chance_level(counts):
+    """What agreement would be on the pairs with two voters or more of [P, C] counts, if all chose as often as they do
+    but without looking at the pair; None where there is no such pair."""
+    several = counts[counts.sum(axis=1) >= 2]
+    if not len(several):
+        return None
+    share = (several + _turned(several)).sum(axis=0) / (2 * several.sum())
     return float((share**2).sum())
 
 

@@ -1,16 +1,17 @@
 """Owns trust: a weight for each voter from gold tasks and from agreement with the others, and the board under it.
 
-Off by default, on purpose: where nobody attacks, weighting voters by agreement throws away good votes of people with
-another taste and makes a board worse. So a weight falls below 1 only as far as a voter's own record shows, and the
-weighted board stands beside the plain one, never in its place.
+Off by default, on purpose: where nobody attacks, weights in proportion to agreement throw away good votes of people
+with another taste and make a board worse. So a weight falls below 1 only as far as a voter's own record shows, and the
+weighted board stands beside the plain one, never in its place. Agreement follows the crowd: where most attack it trusts
+them, and only gold tasks help.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leaderboard.agreement import ALL, measure, shares_of_others
 from leaderboard.agreement import ballots as ballots_of
+from leaderboard.agreement import chance_level, shares_of_others
 from leaderboard.clusters import AUTO, capped, check_known
 from leaderboard.intervals import wilson
 from leaderboard.standings import Table, table
@@ -76,9 +77,9 @@ def agreement_weights(alike, compared, chance, weight):
 
 def _by_agreement(names, ballots, people, start):
     """Float64 [V]: the agreement weights of Voters. A vote of another counts by the trust in that voter so far, from
-    `start` [V] on, and the weights are made again until they stand still: or else many who answer at random or
-    against what they see would pull down those who differ from them."""
-    chance = measure(ALL, ballots.counts(), np.random.default_rng(0)).chance
+    `start` [V] on, and the weights are made again until they stand still; otherwise many who answer at random, or
+    against what they see, would pull down those who differ from them."""
+    chance = chance_level(ballots.counts())
     place = {name: code for code, name in enumerate(names)}
     known = np.array([name in place for name in people.ids], bool)
     code = np.array([place[name] for name in people.ids if name in place], np.int64)
