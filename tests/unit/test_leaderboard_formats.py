@@ -158,6 +158,34 @@ def test_an_outcome_that_means_nothing_is_refused_with_column_value_and_rows(nam
         votes_of(rows, name, tmp_path, "jsonl")
 
 
+KNOWN = {*OUTCOMES, *ALIASES, "image_1", "image_2", "leftvote", "rightvote", "tievote", "bothbad_vote", "left", "right"}
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Nd", "Cc"]), min_size=1, max_size=12)
+
+
+@given(
+    st.sampled_from(sorted(set(OUTCOME_COLUMN) & set(RECOGNISED))),
+    TEXT.filter(lambda text: text not in KNOWN),
+    st.integers(1, 4),
+)
+def test_no_unknown_outcome_passes_whatever_it_is(name, value, times):
+    row = EXAMPLES[name][0] | {OUTCOME_COLUMN[name]: value}
+    if name == "open-image-preferences":
+        row |= {OUTCOME_COLUMN[name]: [value], "preference.responses.users": ["u"],
+                "preference.responses.status": ["submitted"]}  # fmt: skip
+    with pytest.raises(errors.BadVotes) as refused:
+        from_arrow(table([row] * times))
+    message = str(refused.value)
+    assert OUTCOME_COLUMN[name] in message and f"{times} row" in message
+    assert repr(value)[1:-1] in message
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_source_without_rows_is_empty_and_no_error(name, tmp_path):
+    pq.write_table(table(EXAMPLES[name]).slice(0, 0), tmp_path / "v.parquet")
+    votes = read_votes(tmp_path / "v.parquet", source_format=name)
+    assert len(votes) == votes.total == 0 and votes.left_out == {}
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_only_the_columns_that_are_needed_are_read(name, tmp_path, monkeypatch):
     """Images beside the votes stay on the disk."""
