@@ -123,7 +123,7 @@ def study_of(options):
 
 def named(sheet, study):
     """The sheet with the models' names in place of their ids, for a person to read."""
-    keys = [column.key for column in sheet.columns if column.key.split("_")[0] in ("model", "opponent", "best")]
+    keys = [column.key for column in sheet.columns if column.kind == "text" and column.key not in (*GROUPINGS, "group")]
     ids = set(study.votes.models)
     rows = [row | {key: study.name(row[key]) for key in keys if row.get(key) in ids} for row in sheet.rows]
     return replace(sheet, rows=tuple(rows))
