@@ -50,8 +50,8 @@ FIGURES = {
     ),
     "history": View(
         "Ratings over time",
-        "A line is a model's rating from the votes until that day, the band its 95% interval. The best are shown; "
-        "choose a name in the legend to add or drop it.",
+        "A line is a model's rating from the votes until that day, the band its 95% interval; where there were few votes "
+        "the bands may leave the picture. Choose a name to add or drop its line.",
         "history",
         history,
     ),

@@ -1,5 +1,7 @@
 """Owns the Pareto figures: quality against the seconds of an image, and against memory."""
 
+import math
+
 import plotly.graph_objects as go
 
 from leaderboard.figures.parts import MARK, TEXT, bars, label, layout, nothing
@@ -27,8 +29,8 @@ def _pareto(study, sheet, key, best, axis, unit):
         x=[row[key] for row in rows],
         y=[row["rating"] for row in rows],
         mode="markers+text",
-        text=[label(study.name(model), LABELLED) for model in models],
-        textposition="top center",
+        text=[f"  {label(study.name(model), LABELLED)}" for model in models],
+        textposition="middle right",
         textfont={"size": 11, "color": TEXT},
         cliponaxis=False,
         marker={
@@ -38,7 +40,7 @@ def _pareto(study, sheet, key, best, axis, unit):
             "symbol": ["circle" if row.get(best) else "circle-open" for row in rows],
         },
         error_y=bars(rows, "rating", "rating_lower", "rating_upper") | {"color": MARK, "thickness": 1.2, "width": 3},
-        meta={"models": models},
+        meta={"models": models, "first": [bool(row.get(best)) for row in rows]},
         customdata=[
             (
                 label(study.name(row["model"]), 60),
@@ -52,18 +54,20 @@ def _pareto(study, sheet, key, best, axis, unit):
         hovertemplate="<b>%{customdata[0]}</b><br>rating %{customdata[1]}, %{customdata[2]}%{customdata[4]}"
         "%{customdata[3]}<extra></extra>",
     )
+    ticks = _ticks([row[key] for row in rows])
     return layout(
         figure,
         420,
-        margin={"l": 8, "r": 24, "t": 24, "b": 8},
-        xaxis={"type": "log", "title": {"text": axis}, "dtick": "D2" if _narrow(rows, key) else 1},
+        margin={"l": 8, "r": 110, "t": 24, "b": 8},
+        xaxis={"type": "log", "title": {"text": axis}, "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]},
         yaxis={"title": {"text": "rating (Elo points)"}},
     )
 
 
-def _narrow(rows, key):
-    values = [row[key] for row in rows]
-    return max(values) < 30 * min(values)
+def _ticks(values):
+    """1, 2 and 5 times the powers of ten around these values."""
+    powers = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+    return [round(lead * 10.0**power, 9) for power in powers for lead in (1, 2, 5)]
 
 
 def pareto_seconds(study, sheet):

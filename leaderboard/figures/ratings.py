@@ -4,8 +4,10 @@ import plotly.graph_objects as go
 
 from leaderboard.figures.parts import MARK, PALETTE, ROW, bars, label, layout, names_axis, nothing
 
-SHOWN_AT_FIRST = 6  # lines of a history; the legend has the others
-LABELLED = 14
+SHOWN_AT_FIRST = 6  # lines of a history; a reader may add the others
+MARKED = 60  # moments beyond which a line needs no dots
+LABELLED = 15
+WIDEST = 3  # times the median interval: what is wider may be cut off
 
 
 def ratings(study, sheet):
@@ -53,7 +55,7 @@ def ratings(study, sheet):
 
 
 def history(study, sheet):
-    """A line a model over time in its interval's band, labelled at its end; the best are shown, the legend has all."""
+    """A line a model over time in its interval's band, labelled at its end; the page lets a reader choose the lines."""
     lines = {}
     for row in sheet.rows:
         if row["rating"] is not None:
@@ -66,48 +68,56 @@ def history(study, sheet):
         _line(figure, study.name(model), model, lines[model], PALETTE[at % len(PALETTE)], at < SHOWN_AT_FIRST)
     return layout(
         figure,
-        460,
-        showlegend=True,
-        legend={"orientation": "h", "y": -0.14, "yanchor": "top", "x": 0, "itemsizing": "constant"},
-        margin={"l": 8, "r": 96, "t": 12, "b": 8},
+        440,
+        margin={"l": 8, "r": 108, "t": 12, "b": 8},
         hovermode="closest",
-        yaxis={"title": {"text": "rating (Elo points)"}},
+        yaxis={
+            "title": {"text": "rating (Elo points)"},
+            "range": _range([row for rows in lines.values() for row in rows]),
+        },
         xaxis={"type": "date"},
     )
 
 
+def _ends(row):
+    """(lower, upper) of a row's interval, its rating where an end is not known."""
+    return tuple(row["rating"] if row[end] is None else row[end] for end in ("rating_lower", "rating_upper"))
+
+
+def _range(rows):
+    """Room for every rating and the usual intervals; the widest ones, of the first days, may leave the picture."""
+    widths = sorted(upper - lower for lower, upper in map(_ends, rows))
+    usual = WIDEST * widths[len(widths) // 2]
+    shown = [
+        end for row in rows for end in (*(_ends(row) if _ends(row)[1] - _ends(row)[0] <= usual else ()), row["rating"])
+    ]
+    room = 0.04 * (max(shown) - min(shown)) or 1.0
+    return [min(shown) - room, max(shown) + room]
+
+
 def _line(figure, name, model, rows, colour, shown):
     dates = [row["date"] for row in rows]
-    visible = True if shown else "legendonly"
-    upper = [row["rating"] if row["rating_upper"] is None else row["rating_upper"] for row in rows]
-    lower = [row["rating"] if row["rating_lower"] is None else row["rating_lower"] for row in rows]
+    lower, upper = zip(*map(_ends, rows), strict=True)
     figure.add_scatter(
         x=dates + dates[::-1],
-        y=upper + lower[::-1],
+        y=[*upper, *lower[::-1]],
         fill="toself",
         fillcolor=f"rgba({','.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))},0.14)",
         line={"width": 0},
         hoverinfo="skip",
         mode="lines",
-        showlegend=False,
-        legendgroup=model,
-        visible=visible,
-        meta={"model": model, "band": True},
+        visible=shown,
+        meta={"model": model},
     )
     figure.add_scatter(
         x=dates,
         y=[row["rating"] for row in rows],
-        mode="lines+markers+text",
-        text=[""] * (len(rows) - 1) + [f" {label(name, LABELLED)}"],
-        textposition="middle right",
-        textfont={"color": colour, "size": 11},
-        cliponaxis=False,
-        name=label(name, 30),
-        legendgroup=model,
-        visible=visible,
+        mode="lines+markers" if len(rows) <= MARKED else "lines",
+        name=label(name, LABELLED),
+        visible=shown,
         line={"color": colour, "width": 2},
         marker={"size": 5, "color": colour},
-        meta={"model": model},
+        meta={"model": model, "label": label(name, LABELLED)},
         customdata=[
             (
                 label(name, 60),

@@ -6,9 +6,10 @@ function make(what, attributes, ...children) {
   const node = document.createElement(tag);
   if (classes.length) node.className = classes.join(' ');
   for (const [name, value] of Object.entries(attributes || {})) {
-    if (value === false || value === null || value === undefined) continue;
+    const said = name.startsWith('aria-'); // these say "false" too
+    if (value === null || value === undefined || (value === false && !said)) continue;
     if (typeof value === 'function') node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? '' : String(value));
+    else node.setAttribute(name, value === true && !said ? '' : String(value));
   }
   node.append(...children.flat().filter((child) => child !== false && child !== null && child !== undefined && child !== ''));
   return node;

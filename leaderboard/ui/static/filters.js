@@ -65,7 +65,8 @@ function drawFilters() {
     const tick = make('input', { type: 'checkbox' });
     tick.checked = Boolean(chosen.established);
     tick.addEventListener('change', () => { chosen.established = tick.checked ? '1' : ''; applyFilters(); });
-    bar.replaceChildren(box, ...lists, (some || chosen.established) && make('label.lb-check', {}, tick, ' established only') || '', said);
+    const more = make('button.lb-morefilters', { type: 'button', 'aria-expanded': 'false', onclick: () => more.setAttribute('aria-expanded', bar.classList.toggle('lb-unfolded')) }, 'Filters');
+    bar.replaceChildren(...[box, lists.length && more, ...lists, (some || chosen.established) && make('label.lb-check', {}, tick, 'established only'), said].filter(Boolean));
   }
   sayFilters();
 }

@@ -17,7 +17,7 @@ function complain(message) {
 // -- the head -------------------------------------------------------------------------------------------------------
 
 function drawHead() {
-  const { facts, about, alarms, notes, method, models } = state.head;
+  const { facts, about, alarms, warnings, notes, method, models } = state.head;
   const shown = facts.map(([name, value, why]) => make('div', {}, make('dt', {}, name), make('dd', {}, explains(make('span', { tabindex: 0 }, value), () => [make('span', {}, why)]))));
   fill(titled,
     make('h1', {}, props.value.title),
@@ -25,6 +25,7 @@ function drawHead() {
     make('dl.lb-facts', {}, shown),
     make('p', {}, [about, Object.values(models).some((model) => model.demo) && 'Models marked “demo” are small demonstration models.'].filter(Boolean).join(' ')),
     alarms.length > 0 && make('ul.lb-alarms', {}, alarms.map((note) => make('li', {}, note))),
+    warnings.length > 0 && make('p.lb-warnings', {}, make('a.lb-link', { href: '#quality/measures' }, `${many(warnings.length, 'warning')} about the data`), `: ${warnings.join(', ')}.`),
     make('details.lb-notes', { open: titled.querySelector('.lb-notes[open]') !== null }, make('summary', {}, `How to read this (${many(notes.length, 'note')})`), make('ul', {}, notes.map((note) => make('li', {}, note)))));
 }
 
@@ -114,7 +115,7 @@ async function loadPart(part) {
 function drawPart(part, blocks) {
   const keep = blocks.map((block) => {
     const id = `${block.kind} ${block.name}`;
-    if (!part.nodes.has(id)) part.nodes.set(id, block.kind === 'figure' ? makeFigure() : makeSheet(block));
+    if (!part.nodes.has(id)) part.nodes.set(id, block.kind === 'figure' ? makeFigure() : makeSheet(block, blocks.filter((other) => other.kind === 'sheet').length > 1));
     return part.nodes.get(id);
   });
   if (keep.some((node, at) => part.body.children[at] !== node)) part.body.replaceChildren(...keep);
@@ -122,9 +123,9 @@ function drawPart(part, blocks) {
 }
 
 /** A table under its caption, or one that waits folded beneath the figure that shows the same. */
-function makeSheet(block) {
+function makeSheet(block, titled) {
   const table = makeTable(), caption = make('p', {}, block.caption);
-  const node = block.folded ? make('details.lb-twin', {}, make('summary', {}, `${block.title}: the same as a table`), caption, table) : make('div', {}, caption, table);
+  const node = block.folded ? make('details.lb-twin', {}, make('summary', {}, `${block.title}: the same as a table`), caption, table) : make('div', {}, titled && make('h4', {}, block.title), caption, table);
   let drawn = '';
   node.show = (fresh) => {
     const text = JSON.stringify(fresh);

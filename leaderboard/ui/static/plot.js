@@ -6,12 +6,14 @@ const plotly = () => (library = library || import(new URL(props.value.plotly, do
 
 const MIDTONE = '#76808f'; // the text colour of figures as they come from the server
 
-/** A figure with its heading, its download and its memory of which legend entries are on. */
+/** A figure with its heading, its download, and where its lines can be chosen, the names to choose them by. */
 function makeFigure() {
   const node = make('figure.lb-figure'), plot = make('div.lb-plot'), empty = make('div.lb-empty', { hidden: true }, 'No model passes the filters.');
   const title = make('h3'), caption = make('figcaption');
-  const png = make('button.lb-link', { type: 'button', onclick: () => picture(block) }, 'PNG');
-  node.append(make('div.lb-figure-head', {}, title, make('div.lb-tools', {}, png)), caption, plot, empty);
+  const png = make('button.lb-link', { type: 'button', onclick: () => picture(block, on) }, 'PNG');
+  const names = make('div.lb-names', { role: 'group', 'aria-label': 'Lines' });
+  node.append(make('div.lb-figure-head', {}, title, make('div.lb-tools', {}, png)), caption, names, plot, empty);
+  const on = new Map(); // model -> whether its line is shown, as the reader chose
   let block = null, drawn = '';
   node.show = (fresh) => {
     const text = JSON.stringify(fresh);
@@ -28,18 +30,17 @@ function makeFigure() {
   node.redraw = async () => {
     if (!block) return;
     const Plotly = await plotly();
-    const shown = toDraw(block.figure);
+    const shown = toDraw(block.figure, on);
+    nameLines(names, block.figure, on, node.redraw);
     plot.hidden = !shown;
     empty.hidden = Boolean(shown);
     if (!shown || !node.isConnected) return;
     plot.style.minHeight = `${shown.layout.height}px`;
-    for (const trace of shown.data) {
-      const before = (plot.data || []).find((other) => other.legendgroup && other.legendgroup === trace.legendgroup);
-      if (before && !filtering()) trace.visible = before.visible;
-    }
     await Plotly.react(plot, shown.data, shown.layout, { displayModeBar: false, responsive: true });
+    labelEnds(Plotly, plot);
     if (!plot.dataset.listens) {
       plot.dataset.listens = 'yes';
+      plot.on('plotly_relayout', (change) => { if (!change.annotations) labelEnds(Plotly, plot); });
       plot.on('plotly_click', (event) => { const found = selectionOf(event.points[0]); if (found) openBattles(found); });
     }
   };
@@ -54,10 +55,43 @@ function selectionOf(point) {
   return meta.model ? { model_a: meta.model } : null;
 }
 
+/** A button a line, in its colour; pressed where the line is shown. */
+function nameLines(box, figure, on, again) {
+  const lines = figure.data.filter((trace) => trace.meta && trace.meta.label && shows([trace.meta.model]));
+  const held = box.contains(document.activeElement) ? document.activeElement.dataset.model : null;
+  box.replaceChildren(...lines.map((trace) => {
+    const model = trace.meta.model, shown = on.has(model) ? on.get(model) : trace.visible;
+    const button = make('button.lb-name', { type: 'button', 'aria-pressed': shown, 'data-model': model, onclick: () => { on.set(model, !shown); again(); } }, nameOf(model));
+    button.style.setProperty('--line', trace.line.color);
+    return button;
+  }));
+  const back = held && [...box.children].find((button) => button.dataset.model === held);
+  if (back) back.focus({ preventScroll: true });
+}
+
+/** Each line's name beside its end, moved apart where ends are close. */
+function labelEnds(Plotly, plot) {
+  const axis = plot._fullLayout && plot._fullLayout.yaxis, gap = 13;
+  const ends = (plot.data || []).filter((trace) => trace.meta && trace.meta.label && trace.visible)
+    .map((trace) => ({ trace, y: trace.y[trace.y.length - 1], at: axis.l2p(trace.y[trace.y.length - 1]) })).sort((a, b) => a.at - b.at);
+  if (!ends.length && !(plot.layout.annotations || []).length) return;
+  const place = ends.map((end) => end.at);
+  for (let at = 1; at < place.length; at += 1) place[at] = Math.max(place[at], place[at - 1] + gap);
+  for (let over = place.length && place[place.length - 1] - axis._length, at = place.length - 1; at >= 0 && over > 0; at -= 1) {
+    place[at] -= over;
+    over = at ? place[at - 1] + gap - place[at] : 0;
+  }
+  Plotly.relayout(plot, { annotations: ends.map(({ trace, y, at }, n) => ({ x: 1, xref: 'paper', xanchor: 'left', y, yref: 'y', yanchor: 'middle', yshift: at - place[n], showarrow: false,
+    text: trace.meta.label, font: { size: 11, color: trace.line.color }, xshift: 4 })) });
+}
+
 /** {data, layout} for the screen: the theme's colours, hidden models left out; null where nothing is left. */
-function toDraw(figure) {
+function toDraw(figure, on) {
   const { data, layout } = structuredClone(figure);
+  const lines = data.filter((trace) => trace.meta && trace.meta.label);
+  for (const trace of data) if (trace.meta && on.has(trace.meta.model)) trace.visible = on.get(trace.meta.model);
   const traces = data.map(filtered).filter(Boolean);
+  if (lines.length && filtering() && ![...on.keys()].length) traces.filter((trace) => trace.meta.model).slice(0, 24).forEach((trace) => { trace.visible = true; });
   if (!traces.length && data.length) return null;
   const hidden = (id) => state.head.models[id] && !shows([id]);
   for (const axis of [layout.xaxis, layout.yaxis]) {
@@ -66,7 +100,6 @@ function toDraw(figure) {
     for (const key of ['tickvals', 'ticktext', 'categoryarray']) axis[key] = axis[key].filter((entry, at) => keep[at]);
   }
   if (layout.meta) layout.height = layout.meta.base + layout.meta.row * Math.max(1, layout.yaxis.tickvals.length);
-  if (filtering()) for (const trace of traces) if (trace.legendgroup && traces.length <= 24) trace.visible = true;
   return { data: traces, layout: themed(traces, layout) };
 }
 
@@ -97,19 +130,23 @@ function themed(traces, layout) {
   layout.font = { ...layout.font, color: ink, family: getComputedStyle(root).fontFamily };
   for (const [key, axis] of Object.entries(layout)) if (/^[xy]axis/.test(key)) Object.assign(axis, { gridcolor: line, linecolor: line });
   for (const trace of traces) if (trace.textfont && trace.textfont.color === MIDTONE) trace.textfont.color = ink;
-  if (document.documentElement.clientWidth < 640 && layout.margin.r > 60) layout.margin.r = 76;
+  if (document.documentElement.clientWidth < 640) {
+    if (layout.margin.r > 60) layout.margin.r = 84;
+    for (const trace of traces) if (trace.meta && trace.meta.first) trace.text = trace.text.map((text, at) => (trace.meta.first[at] ? text : ''));
+  }
   return layout;
 }
 
 /** The figure as a PNG file, on the theme's background, with its title: 1200 points wide at twice the resolution. */
-async function picture(block) {
-  const Plotly = await plotly(), shown = toDraw(block.figure);
+async function picture(block, on) {
+  const Plotly = await plotly(), shown = toDraw(block.figure, on);
   if (!shown) return;
   const { data, layout } = shown;
   const text = block.title.replace(/[<>&]/g, '');
   Object.assign(layout, { paper_bgcolor: colour('--lb-surface'), plot_bgcolor: colour('--lb-surface'), autosize: false, width: 1200, height: layout.height + 70,
     margin: { ...layout.margin, t: layout.margin.t + 62, l: 24, b: 24 },
     title: { text, x: 0.02, y: 1, yref: 'container', yanchor: 'top', pad: { t: 18 }, font: { size: 20, color: colour('--lb-ink') } } });
+  for (const trace of data) if (trace.meta && trace.meta.label) trace.showlegend = layout.showlegend = true;
   const url = await Plotly.toImage({ data, layout }, { format: 'png', width: 1200, height: layout.height, scale: 2 });
   save(`${block.name}.png`, 'image/png', await (await fetch(url)).blob());
 }

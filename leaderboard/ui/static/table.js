@@ -28,9 +28,10 @@ function draw(node, block, memory, again) {
   const scrolled = node.querySelector('.lb-scroll') ? node.querySelector('.lb-scroll').scrollLeft : 0;
 
   const scales = columns.map((column) => (column.kind === 'points' && column.ends.length ? scaleOf(block, column.at) : null));
+  const warned = block.columns.map((column, at) => ({ ...column, at })).find((column) => column.key === 'warning');
   const table = make('table', { role: 'grid' }, make('caption', {}, block.title),
     make('thead', {}, make('tr', {}, columns.map((column) => headCell(column, memory, again)))),
-    make('tbody', {}, shown.map((row) => make('tr', {}, columns.map((column, at) => bodyCell(block, column, row, scales[at], memory))))));
+    make('tbody', {}, shown.map((row) => make(warned && numberOf(row.cells[warned.at]) ? 'tr.lb-warned' : 'tr', {}, columns.map((column, at) => bodyCell(block, column, row, scales[at], memory))))));
   const empty = block.rows.length ? 'No row passes the filters.' : block.name === 'standings' ? 'No votes yet. The first one will show up here within seconds.' : 'Nothing to show yet.';
   node.replaceChildren(
     toolbar(block, memory, again, group),
@@ -91,7 +92,7 @@ function headCell(column, memory, again) {
 function bodyCell(block, column, row, scale, memory) {
   const cell = row.cells[column.at], at = `${row.models.join(' ')}|${row.at}|${column.key}`;
   if (column.model) return modelCell(block, column, row, cell, at);
-  if (column.kind === 'text' || column.kind === 'flag') return make('td.lb-left', {}, wordsOf(cell));
+  if (column.kind === 'text' || column.kind === 'flag') return make(String(cell).length > 60 ? 'td.lb-left.lb-long' : 'td.lb-left', {}, wordsOf(cell));
   const words = wordsOf(cell), interval = (Array.isArray(cell) && cell[2]) || '';
   const opens = column.key === 'votes' && row.battles && cell[0] > 0;
   const inside = [make('span.lb-value', {}, words), scale && cell[0] !== null && whisker(cell, scale), interval && make('small', {}, interval),
