@@ -13,7 +13,7 @@ import numpy as np
 
 from leaderboard.clusters import AUTO, chosen, codes_of
 from leaderboard.ratings import CENTRE, METHODS, SCALE
-from leaderboard.sandwich import covariance, student
+from leaderboard.sandwich import covariance, student, two_sided
 from leaderboard.standings import VOTE_FLOOR, holm
 from leaderboard.tally import Pairs, group_of, tally
 from leaderboard.votes import BOTH_BAD
@@ -121,7 +121,7 @@ def _differences(parts, clusters):
         freedom = variance**2 / (values[0] ** 2 / degrees[0] + values[1] ** 2 / degrees[1])  # Welch (1947)
     error = np.sqrt(variance)
     half = student(freedom) * error
-    adjusted = holm([_two_sided(*cell) for cell in zip(difference / error, freedom, strict=True)])
+    adjusted = holm([two_sided(*cell) for cell in zip(difference / error, freedom, strict=True)])
     found = [
         Difference(
             parts[0].models[model],
@@ -147,14 +147,6 @@ def _measured(votes, pairs, ratings, weight, common, clusters):
     battles = pairs.only(rated).battles.sum(axis=1)
     variance = np.maximum(np.diag(found.values), found.naive / (battles + 1.0))
     return (strength - anchor @ strength / anchor.sum())[at], variance[at], found.degrees[at]
-
-
-def _two_sided(ratio, degrees):
-    """p-value of Student's t, by a normal deviate (Wallace 1959): within 0.002 from 3 degrees of freedom on."""
-    if math.isfinite(degrees):
-        shrunk = math.sqrt(degrees * math.log1p(ratio * ratio / degrees))
-        ratio = (8 * degrees + 1) / (8 * degrees + 3) * shrunk
-    return math.erfc(abs(ratio) / math.sqrt(2))
 
 
 def _spearman(first, second):

@@ -22,8 +22,9 @@ SANDWICH, LIKELIHOOD, REPLAYS = "sandwich", "likelihood ratio", "replays"
 @dataclass(frozen=True)
 class Spread:
     """Uncertainty of R rated models: `lower`, `upper` [R] in Elo points before anchoring, joint `draws` [S, R], the
-    standard errors `deviation` [R], in which ways votes were taken together (`clustered`, names of clusters.WAYS), and
-    how each interval was made (`kinds`, R of SANDWICH, LIKELIHOOD or REPLAYS)."""
+    standard errors `deviation` [R], in which ways votes were taken together (`clustered`, names of clusters.WAYS), how
+    each interval was made (`kinds`, R of SANDWICH, LIKELIHOOD or REPLAYS), and the `degrees` [R] of freedom of each
+    standard error, inf where votes are independent."""
 
     lower: np.ndarray
     upper: np.ndarray
@@ -31,6 +32,7 @@ class Spread:
     deviation: np.ndarray
     clustered: tuple
     kinds: tuple
+    degrees: np.ndarray
 
 
 def wilson(part, whole):
@@ -85,6 +87,7 @@ def sandwich(votes, pairs, ratings, anchor, rng, clusters=AUTO):
         SCALE * deviation,
         ways,
         tuple(kinds),
+        found.degrees,
     )
 
 
@@ -102,7 +105,15 @@ def resampled_elo(votes, pairs, ratings, anchor, rng, clusters=AUTO):
     lower, upper = np.quantile(draws, (0.025, 0.975), axis=0)
     centre = ratings.rating[ratings.rated]
     kinds = (REPLAYS,) * len(centre)
-    return Spread(np.minimum(lower, centre), np.maximum(upper, centre), draws, draws.std(axis=0), (), kinds)
+    return Spread(
+        np.minimum(lower, centre),
+        np.maximum(upper, centre),
+        draws,
+        draws.std(axis=0),
+        (),
+        kinds,
+        np.full(len(centre), math.inf),
+    )
 
 
 INTERVALS = dict.fromkeys(METHODS, sandwich) | {"elo": resampled_elo}

@@ -260,3 +260,11 @@ def student(degrees):
             )
         )
     )
+
+
+def two_sided(ratio, degrees):
+    """p-value of Student's t, by a normal deviate (Wallace 1959): within 0.002 from 3 degrees of freedom on."""
+    if math.isfinite(degrees):
+        shrunk = math.sqrt(degrees * math.log1p(ratio * ratio / degrees))
+        ratio = (8 * degrees + 1) / (8 * degrees + 3) * shrunk
+    return math.erfc(abs(ratio) / math.sqrt(2))

@@ -13,6 +13,7 @@ from leaderboard.later import Later
 from leaderboard.likelihood import FEW_BATTLES
 from leaderboard.ranks import overlap_ranks, simultaneous_ranks
 from leaderboard.ratings import CENTRE, METHODS, UNBEATEN, WINLESS, anchor_weights, elo_online
+from leaderboard.sandwich import two_sided
 from leaderboard.sequence import widening
 from leaderboard.tally import Pairs, tally
 
@@ -138,7 +139,7 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
     rows = [Standing(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
     rows.sort(key=lambda row: (row.rating is None, -(row.rating or 0.0), -row.win_rate, -row.votes, row.model))
     status = {votes.models[m]: ratings.status[m] for m in taking_part}
-    gap_p = _gap(rows, status, pairs, votes.models, spread.draws if len(rated) else None, rated)
+    gap_p = _gap(rows, status, pairs, votes.models, spread if len(rated) else None, rated)
     apart = components(votes, weighted, ratings, rng)
     return Table(tuple(rows), status, at_least, clustered, gap_p, kinds, anytime, apart, ratings.remark)
 
@@ -149,14 +150,17 @@ def two_best(rows, status):
     return sorted(enough, key=lambda row: status[row.model] != UNBEATEN)[:2]
 
 
-def _gap(rows, status, pairs, models, draws, rated):
+def _gap(rows, status, pairs, models, spread, rated):
+    """Two-sided p-value of the two best: Student's t with the fewer degrees of freedom of the two. The joint draws are
+    as wide as the intervals, so it errs to the safe side where clusters are few."""
     best = two_best(rows, status)
     if len(best) < 2:
         return None
     if all(row.rating is not None for row in best):
         first, second = (int(np.flatnonzero(rated == models.index(row.model))[0]) for row in best)
-        deviation = max(float((draws[:, first] - draws[:, second]).std()), 1e-9)
-        return math.erfc((best[0].rating - best[1].rating) / deviation / math.sqrt(2))
+        deviation = max(float((spread.draws[:, first] - spread.draws[:, second]).std()), 1e-9)
+        degrees = float(min(spread.degrees[first], spread.degrees[second]))
+        return two_sided((best[0].rating - best[1].rating) / deviation, degrees)
     first, second = (models.index(row.model) for row in best)
     return sign_test(int(pairs.wins[first, second]), int(pairs.wins[second, first]))
 
