@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from leaderboard import errors, remote
-from leaderboard.formats import arena, convert, interesting, recognise
+from leaderboard.formats import FORMATS, arena, convert, interesting, recognise
 from leaderboard.parquet import Shards
 
 REQUIRED = ("model_a", "model_b", "winner")
@@ -70,6 +70,8 @@ def open_source(source, source_format=None):
 
     Raises errors.SourceError and errors.BadVotes with their kinds, and UnknownChoice for a format that is in no table.
     """
+    if source_format is not None and source_format not in FORMATS:
+        recognise((), source_format)  # refused before anything is read
     with saying(source):
         return _open(Path(source).expanduser(), str(source), source_format)
 

@@ -1,5 +1,6 @@
 """Owns the command `serve`: the leaderboard's pages for one source, with no arena."""
 
+import argparse
 import threading
 from pathlib import Path
 
@@ -18,8 +19,14 @@ def options(parser, commands):
     parser.add_argument(
         "--host", default="127.0.0.1", help="the address to listen on (default 127.0.0.1: this machine)"
     )
-    parser.add_argument("--port", type=int, default=7861, help="the port (default 7861)")
+    parser.add_argument("--port", type=_port, default=7861, help="the port (default 7861)")
     parser.add_argument("--title", help="what stands above the page (default the name of the source)")
+
+
+def _port(text):
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!r}")
+    return int(text)
 
 
 def answer(options, out):

@@ -171,7 +171,9 @@ def test_bad_input_is_one_clear_line_and_status_2(capsys, tmp_path, name, text, 
 @pytest.mark.parametrize("arguments", [["gone.parquet"], ["x.csv", "--method", "none"], ["x.csv", "--by", "colour"],
                                        ["x.csv", "--format", "xml"], [], ["x.csv", "--seed", "-1"],
                                        ["x.csv", "--clusters", "age"], ["x.csv", "--voter-cap", "nan"],
-                                       ["x.csv", "--voter-cap", "0"], ["serve", "x.csv"], ["serve"]])  # fmt: skip
+                                       ["x.csv", "--voter-cap", "0"], ["serve", "x.csv"], ["serve"],
+                                       ["serve", "x.csv", "--port", "99999"],
+                                       ["user/name", "--source-format", "none"]])  # fmt: skip
 def test_bad_arguments_are_one_clear_line_and_status_2(capsys, arguments):
     try:
         status = main(arguments)
