@@ -174,6 +174,8 @@ def _from_rows(name, rows, source_format):
     if not rows:
         raise errors.Unreadable(f"{name}: this file holds no rows")
     columns = {column: [row.get(column) for row in rows] for column in sorted(set().union(*rows))}
+    if "extra" in columns:  # JSON in JSON, or an object of its own
+        columns["extra"] = [json.dumps(cell) if isinstance(cell, dict) else cell for cell in columns["extra"]]
     return raw_of(name, columns, source_format=source_format)
 
 

@@ -29,6 +29,13 @@ def test_a_json_array_is_read_like_json_lines(tmp_path):
     assert len(one) == 40 and one.winner.tolist() == other.winner.tolist() and one.models == other.models
 
 
+def test_extra_may_be_an_object_or_the_text_of_one(tmp_path):
+    for extra in ({"gold": "model_a"}, '{"gold": "model_a"}'):
+        row = {"model_a": "x", "model_b": "y", "winner": "model_a", "voter": "u", "extra": extra}
+        (tmp_path / "v.json").write_text(json.dumps([row]))
+        assert read_votes(tmp_path / "v.json").gold_answers == {"u": (1, 1)}
+
+
 @pytest.mark.parametrize(("text", "words"), [
     ('{"votes": []}', "one array of objects"), ("[1, 2]", "one array of objects"), ("[]", "no rows"),
     ("[\n{,", "not JSON .line 2"), (b"\xff\xfe[", "not UTF-8"),
