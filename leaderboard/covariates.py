@@ -1,6 +1,7 @@
 """Owns what is measured on an image beside who made it: COVARIATES, from brightness to the size of its file.
 
 Pixels are measured at one common size, so that resolution is a covariate of its own and not a part of sharpness.
+To add a covariate, write its row here, its number in `measure` and its name in formats.arena.COVARIATES.
 """
 
 import math
