@@ -8,6 +8,7 @@ from leaderboard.sandwich import Z95, sided
 FEW_BATTLES = 50  # models with fewer battles get these intervals in place of the sandwich ones
 _STEPS = 60
 _FAR = 3.0  # log odds that one step may move
+_SMALL = 1e-4  # the last step of Newton's method: what is left to go is about its square
 
 
 def dispersion(estimate, pairs):
@@ -53,10 +54,10 @@ def profile(pairs, strength, anchor, models, scale):
         root = np.sqrt(np.maximum(2.0 * (best - value), 1e-300))
         slope = np.maximum(np.abs(pull) / root, 1e-12)
         move = np.clip((wanted - root) / slope, -0.7 * away, np.minimum(away, _FAR) + 0.1)
-        if (np.abs(move) < 1e-7 * (1.0 + away)).all():
-            break
         place = strength + (place - strength) * ((away + move) / away)[:, None]
         away = away + move
+        if np.abs(move).max() < _SMALL:
+            break
     bounds = (centre + sign * away).reshape(2, count)
     return bounds[0], bounds[1]
 
@@ -84,6 +85,6 @@ def _constrained(pairs, place, contrast, target, regular):
         solved = np.linalg.solve(system, right[..., None])[..., 0]
         step, pull = solved[:, :size], solved[:, size]
         place = place + step * np.minimum(1.0, _FAR / np.maximum(np.abs(step).max(axis=1), 1e-300))[:, None]
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < _SMALL:
             break
     return place, pull, _value(pairs, place)

@@ -157,6 +157,10 @@ def _intervals(votes, whole, method):
     if method != "elo" and whole.clustered:
         shared = " and ".join({"prompt": "on one prompt", "voter": "by one voter"}[way] for way in whole.clustered)
         found.append(f"Intervals take the votes {shared} together.")
+        if 1 < prompts < FEWEST_CLUSTERS and "prompt" not in whole.clustered:
+            found.append(
+                f"With fewer than {FEWEST_CLUSTERS} prompts they hold for these prompts; on others the order may differ."
+            )
     elif method != "elo" and (prompts or (votes.voter.codes >= 0).any()):
         found.append(
             "Intervals treat votes as independent, which is too narrow where few prompts are voted on often or few "
