@@ -91,7 +91,7 @@ def _open(path, name, source_format):
             return _shards(name, [Path(file) for file in found], source_format)
     except OSError as error:
         raise errors.Unreadable(f"{name}: {_one_line(error)}") from error
-    if (found := HUB_ID.fullmatch(name)) and path.suffix.lower() not in READERS:
+    if (found := HUB_ID.fullmatch(name)) and Path(found[1]).suffix.lower() not in READERS:
         return _hub(name, *found.groups(), source_format)
     raise errors.SourceNotFound(f"{name}: no such file or folder")
 

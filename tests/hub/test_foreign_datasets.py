@@ -90,7 +90,8 @@ def test_a_part_of_a_data_set_can_be_named(repo, read):
     small = shard(4, 10)
     source = repo("parts", {"image/test-00000-of-00001.parquet": small, "video/test-00000-of-00001.parquet": small,
                             "README.md": b"# Parts"})  # fmt: skip
-    whole, image, both, audio = read(source, f"{source}:image", f"{source}@main:*/test", f"{source}:audio")
+    whole, image, both, audio = read(source, f"{source}:image/test-*.parquet", f"{source}@main:*/test",
+                                     f"{source}:audio")  # fmt: skip
     assert "AmbiguousFormat" in whole["error"] and "image/test, video/test" in whole["error"]
     assert f"{source}:PATH" in whole["error"]
     assert image["votes"] == 12 and both["votes"] == 24
