@@ -67,7 +67,7 @@ class Leaderboard:
     method: str
     standings: tuple
     groups: dict
-    pairs: tuple
+    pairs: tuple = Later()
     notes: tuple = Later()
     by: str = "category"
     models: dict = field(default_factory=dict)
@@ -145,7 +145,7 @@ def build(votes, method=DEFAULT_METHOD, seed=0, by="category", models=None, clus
         method,
         whole.rows,
         groups,
-        _pairs(whole.rows, overall, votes.models),
+        lambda: _pairs(whole.rows, overall, votes.models),
         lambda: _notes(votes, counts.total(), whole, method, by, groups, clusters),
         by,
         dict(models or {}),

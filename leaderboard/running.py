@@ -54,7 +54,7 @@ class Running:
         members, rating, found = self._members, np.full(len(self._place), np.nan), None
         if len(members):
             inner = pairs if len(members) == len(rating) else pairs.only(members)
-            strength = self._strength[members] = fit(inner, self._strength[members], tolerance=1e-12)
+            strength = self._strength[members] = fit(inner, self._strength[members])
             rating[members], found = SCALE * strength, estimate(inner, strength)
         return Ratings("bradley-terry", self.models, rating, self._status, found)
 

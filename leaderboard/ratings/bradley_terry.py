@@ -16,7 +16,7 @@ def fisher(pairs, strength):
     return expected, laplacian(pairs.battles * expected * (1.0 - expected))
 
 
-def fit(pairs, start=None, tolerance=1e-10, most_steps=100):
+def fit(pairs, start=None, tolerance=1e-12, most_steps=100):
     """Log strengths [K], mean zero, that maximise the Bradley-Terry likelihood with a draw as half a win each.
 
     From the log strengths `start` [K], where they are given; the caller guarantees one strongly connected set.
