@@ -29,8 +29,8 @@ def _pareto(study, sheet, key, best, axis, unit):
         x=[row[key] for row in rows],
         y=[row["rating"] for row in rows],
         mode="markers+text",
-        text=[f"  {label(study.name(model), LABELLED)}" for model in models],
-        textposition="middle right",
+        text=[f" {label(study.name(model), LABELLED)}" for model in models],
+        textposition="top right",
         textfont={"size": 11, "color": TEXT},
         cliponaxis=False,
         marker={

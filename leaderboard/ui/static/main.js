@@ -52,7 +52,7 @@ function makePanel(tab) {
     if (tab.closed) {
       holder.addEventListener('toggle', () => {
         if (!holder.open) return;
-        loadPart(state.parts.get(part.key));
+        loadOpen();
         if (state.tab === tab.key) history.replaceState(history.state, '', `#${part.key}`);
       });
     }
@@ -92,7 +92,8 @@ tabs.addEventListener('keydown', (event) => {
 // -- parts ----------------------------------------------------------------------------------------------------------
 
 const isOpen = (part) => part.tab === state.tab && (part.holder.tagName !== 'DETAILS' || part.holder.open);
-const loadOpen = () => [...state.parts.values()].filter(isOpen).forEach(loadPart);
+const loadOpen = () => [...state.parts.values()].filter(isOpen).forEach((part) => { loadPart(part); wake(part); });
+const wake = (part) => part.nodes.forEach((node) => node.isLate() && node.redraw());
 
 async function loadPart(part) {
   if (part.busy || part.stamp === state.head.stamp) return;
@@ -123,9 +124,9 @@ function drawPart(part, blocks) {
 }
 
 /** A table under its caption, or one that waits folded beneath the figure that shows the same. */
-function makeSheet(block, titled) {
+function makeSheet(block, headed) {
   const table = makeTable(), caption = make('p', {}, block.caption);
-  const node = block.folded ? make('details.lb-twin', {}, make('summary', {}, `${block.title}: the same as a table`), caption, table) : make('div', {}, titled && make('h4', {}, block.title), caption, table);
+  const node = block.folded ? make('details.lb-twin', {}, make('summary', {}, `${block.title}: the same as a table`), caption, table) : make('div', {}, headed && make('h4', {}, block.title), caption, table);
   let drawn = '';
   node.show = (fresh) => {
     const text = JSON.stringify(fresh);
@@ -135,6 +136,8 @@ function makeSheet(block, titled) {
     table.show(fresh);
   };
   node.redraw = table.redraw;
+  node.isLate = () => table.late;
+  node.addEventListener('toggle', () => table.late && table.redraw());
   return node;
 }
 

@@ -15,6 +15,7 @@ function makeFigure() {
   node.append(make('div.lb-figure-head', {}, title, make('div.lb-tools', {}, png)), caption, names, plot, empty);
   const on = new Map(); // model -> whether its line is shown, as the reader chose
   let block = null, drawn = '';
+  node.isLate = () => node.late;
   node.show = (fresh) => {
     const text = JSON.stringify(fresh);
     if (text === drawn) return;
@@ -30,11 +31,13 @@ function makeFigure() {
   node.redraw = async () => {
     if (!block) return;
     const Plotly = await plotly();
+    node.late = !node.offsetParent; // hidden, it would not know its width
+    if (node.late) return;
     const shown = toDraw(block.figure, on);
     nameLines(names, block.figure, on, node.redraw);
     plot.hidden = !shown;
     empty.hidden = Boolean(shown);
-    if (!shown || !node.isConnected) return;
+    if (!shown) return;
     plot.style.minHeight = `${shown.layout.height}px`;
     await Plotly.react(plot, shown.data, shown.layout, { displayModeBar: false, responsive: true });
     labelEnds(Plotly, plot);

@@ -11,7 +11,10 @@ function makeTable() {
   const memory = { sort: null, down: true, wide: false, long: false, group: '' };
   const node = make('div.lb-sheet');
   let block = null;
-  node.redraw = () => block && draw(node, block, memory, node.redraw);
+  node.redraw = () => {
+    node.late = !node.offsetParent; // what nobody sees is drawn when it comes into view
+    if (block && !node.late) draw(node, block, memory, node.redraw);
+  };
   node.show = (fresh) => { block = fresh; node.redraw(); };
   return node;
 }
@@ -86,13 +89,13 @@ function headCell(column, memory, again) {
   };
   const button = make('button.lb-sort', { type: 'button', 'data-at': `head ${column.key}`, onclick: sort }, column.title);
   explains(button, () => [make('b', {}, column.title), make('span', {}, column.explain), column.ends.length && make('span.lb-dim', {}, 'Below it: the 95% interval.'), make('span.lb-dim', {}, 'Choose to sort.')]);
-  return make(`th${text ? '.lb-left' : ''}${column.wide && !memory.wide ? '.lb-wide' : ''}`, { scope: 'col', 'aria-sort': sorted ? (memory.down ? 'descending' : 'ascending') : null }, button);
+  return make(`th${column.kind === 'flag' ? '.lb-flag' : text ? '.lb-left' : ''}${column.wide && !memory.wide ? '.lb-wide' : ''}`, { scope: 'col', 'aria-sort': sorted ? (memory.down ? 'descending' : 'ascending') : null }, button);
 }
 
 function bodyCell(block, column, row, scale, memory) {
   const cell = row.cells[column.at], at = `${row.models.join(' ')}|${row.at}|${column.key}`;
   if (column.model) return modelCell(block, column, row, cell, at);
-  if (column.kind === 'text' || column.kind === 'flag') return make(String(cell).length > 60 ? 'td.lb-left.lb-long' : 'td.lb-left', {}, wordsOf(cell));
+  if (column.kind === 'text' || column.kind === 'flag') return make(column.kind === 'flag' ? 'td.lb-flag' : String(cell).length > 60 ? 'td.lb-left.lb-long' : 'td.lb-left', {}, wordsOf(cell));
   const words = wordsOf(cell), interval = (Array.isArray(cell) && cell[2]) || '';
   const opens = column.key === 'votes' && row.battles && cell[0] > 0;
   const inside = [make('span.lb-value', {}, words), scale && cell[0] !== null && whisker(cell, scale), interval && make('small', {}, interval),
