@@ -98,12 +98,13 @@ def _bound(row, whole):
 def _first(change):
     if change is None:
         return []
-    which = change.words() if len(change.removed) == 1 else f"{change.votes:,} votes, {change.words()}"
+    votes, share = plural(change.votes, "vote", "votes"), f"{change.share:.2%} of all votes"
     end = ", with no bound to the difference" if change.unbounded else ""
-    return [
-        f"First place hangs on {which} ({change.share:.2%} of all votes): without {'it' if change.votes == 1 else 'them'} {change.model} would stand above "
-        f"{change.over}{end}."
-    ]
+    above = f"{change.model} would stand above {change.over}{end}."
+    if len(change.removed) > 1:
+        return [f"First place hangs on {votes} ({share}): without {change.words()}, {above}"]
+    it = "it" if change.votes == 1 else "them"
+    return [f"First place hangs on {change.words()} ({share}): without {it} {above}"]
 
 
 def _acceptable(whole):

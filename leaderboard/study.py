@@ -108,16 +108,17 @@ class Study:
         from leaderboard.standings import VOTE_FLOOR
         from leaderboard.tally import Pairs, tally
 
-        pairs = Pairs.of(tally(self.votes).total())
-        weighted = None if self.votes.weight is None else Pairs.of(tally(self.votes, weighted=True).total())
-        return fragility(pairs, self.votes.models, pairs.battles.sum(axis=1) >= VOTE_FLOOR, weighted)
+        votes = capped(self.votes, self.voter_cap)
+        pairs = Pairs.of(tally(votes).total())
+        weighted = None if votes.weight is None else Pairs.of(tally(votes, weighted=True).total())
+        return fragility(pairs, votes.models, pairs.battles.sum(axis=1) >= VOTE_FLOOR, weighted)
 
     @cached_property
     def complexity(self):
         """The Complexity: every model on simplified against complex prompts; None where there are not both."""
         from leaderboard.complexity import complexity
 
-        return complexity(self.votes)
+        return complexity(capped(self.votes, self.voter_cap), self.clusters)
 
     @cached_property
     def quality(self):
