@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from leaderboard import errors
 from leaderboard.ratings import fisher
 from leaderboard.sandwich import Z95, sided
 
@@ -33,6 +34,7 @@ def profile(pairs, strength, anchor, models, scale):
     They hold the values t for which twice the loss of log likelihood, with all other ratings chosen best, is at most
     `scale` [M] times 3.84, the 95% point of chi-squared with one degree (Wilks 1938; with the factor: Kent 1982,
     Chandler & Bate 2007). `pairs` are those of one strongly connected set at its maximum `strength` [R].
+    Raises errors.NotConverged.
     """
     models = np.asarray(models)
     count, size = len(models), len(strength)
@@ -58,6 +60,8 @@ def profile(pairs, strength, anchor, models, scale):
         away = away + move
         if np.abs(move).max() < _SMALL:
             break
+    else:
+        raise errors.NotConverged(f"likelihood-ratio intervals: no convergence in {_STEPS} steps on {size} models")
     bounds = (centre + sign * away).reshape(2, count)
     return bounds[0], bounds[1]
 

@@ -13,7 +13,7 @@ from leaderboard import bootstrap, errors, sandwich
 from leaderboard.audit import audit
 from leaderboard.board import build
 from leaderboard.clusters import FEWEST_CLUSTERS, WAYS, capped, chosen, codes_of
-from leaderboard.likelihood import FEW_BATTLES
+from leaderboard.likelihood import FEW_BATTLES, profile
 from leaderboard.ratings import METHODS, SCALE, fit
 from leaderboard.sheets import SHEETS
 from leaderboard.standings import table
@@ -212,6 +212,41 @@ def test_two_models_by_wilks(wins, losses):
     line = by_model(build(votes_from_rows(battles("x", "y", wins, losses))).standings)["x"]
     assert line.rating_lower == pytest.approx(1000 + SCALE * end(-1) / 2, abs=1e-4)
     assert line.rating_upper == pytest.approx(1000 + SCALE * end(1) / 2, abs=1e-4)
+
+
+def table_of(wins):
+    none = np.zeros_like(wins)
+    return Pairs(wins, none, none)
+
+
+def chain(models, wins):
+    found = np.zeros((models, models))
+    for first in range(models - 1):
+        found[first, first + 1], found[first + 1, first] = wins, 1
+    return found
+
+
+CIRCLE = np.array([[0.0, 40.0, 0.0], [0.0, 0.0, 40.0], [1.0, 0.0, 0.0]])
+
+
+@pytest.mark.parametrize(("wins", "scale"), [(chain(5, 23.0), 1.0), (CIRCLE, 1.0), (CIRCLE, 3.0), (chain(4, 2.0), 0.4)])
+def test_the_best_likelihood_at_either_end_has_fallen_by_half_of_chi_squared(wins, scale):
+    """An independent optimiser, held at the end of an interval, gets as high as the definition says."""
+    from scipy.optimize import minimize
+
+    pairs = table_of(wins)
+    strength, anchor = fit(pairs), pairs.battles.sum(axis=1)
+
+    def loss(rating):
+        return float((pairs.score * np.logaddexp(0, rating[None, :] - rating[:, None])).sum())
+
+    ends = profile(pairs, strength, anchor, [0, 1, 2], np.full(3, scale))
+    for model in range(3):
+        contrast = np.eye(len(wins))[model] - anchor / anchor.sum()
+        for end in (ends[0][model], ends[1][model]):
+            held = {"type": "eq", "fun": lambda rating, c=contrast, end=end: c @ rating - end}
+            best = minimize(loss, strength, constraints=[held], method="SLSQP", options={"maxiter": 500, "ftol": 1e-12})
+            assert 2 * (best.fun - loss(strength)) == pytest.approx(scale * sandwich.Z95**2, abs=1e-5)
 
 
 def test_a_rating_near_the_edge_may_be_further_out():
