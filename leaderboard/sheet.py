@@ -89,6 +89,7 @@ KINDS = {
     "points": "{:.0f}".format,
     "signed": "{:+.0f}".format,
     "share": "{:.1%}".format,
+    "small share": "{:.2%}".format,
     "number": "{:.2f}".format,
     "p": _p_value,
     "time": lambda value: value[:16].replace("T", " "),

@@ -11,12 +11,12 @@ FRAGILITY = (
     Column("votes", "votes", "Battles of this model that count.", "count"),
     Column("votes_to_rise", "to rise", "The fewest votes found without which it would stand above a model that is "
            "above it now: those that hold the order up most, confirmed by a new fit without them.", "count"),
-    Column("share_to_rise", "share", "Votes to rise, as a share of all votes that count.", "share"),
+    Column("share_to_rise", "share", "Votes to rise, as a share of all votes that count.", "small share"),
     Column("rises_above", "above", "The model that it would pass."),
     Column("removed_to_rise", "without", "Which votes: who met whom, and who won."),
     Column("votes_to_fall", "to fall", "The fewest votes found without which a model below it now would stand above "
            "it.", "count"),
-    Column("share_to_fall", "share", "Votes to fall, as a share of all votes that count.", "share"),
+    Column("share_to_fall", "share", "Votes to fall, as a share of all votes that count.", "small share"),
     Column("falls_below", "below", "The model that would pass it."),
     Column("removed_to_fall", "without", "Which votes: who met whom, and who won."),
 )  # fmt: skip

@@ -5,10 +5,14 @@ Photographic and Animation, FLUX.1-dev better in 3D Model, Anime and Manga, SD3.
 votes here are simulated from that outcome: they show that the test finds what is there, not that the finding is right.
 """
 
+import math
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from leaderboard.board import build
+from leaderboard.sandwich import two_sided
 from leaderboard.votes import votes_from_rows
 from tests.leaderboard_rows import row
 
@@ -75,3 +79,10 @@ def test_too_few_votes_are_no_tie():
     rows += [row(FLUX, SD, "model_a", category="Manga") for _ in range(30)]
     groups = build(votes_from_rows(rows)).groups
     assert groups["Anime"].verdict == "too few votes" and groups["Manga"].verdict == f"{FLUX} better"
+
+
+def test_p_values_are_students():
+    for degrees in (3.0, 8.5, 60.0):
+        for ratio in (0.0, 0.3, 1.0, 2.1, 4.0):
+            assert two_sided(-ratio, degrees) == pytest.approx(2 * stats.t.sf(ratio, degrees), abs=0.002)
+    assert two_sided(1.959964, math.inf) == pytest.approx(0.05, abs=1e-7)
