@@ -10,6 +10,7 @@ from leaderboard import errors
 SCALE = 400.0 / math.log(10.0)  # Elo points of one unit of log odds
 CENTRE = 1000.0
 SCORES = np.array([1.0, 0.0, 0.5, 0.5])  # of side a, by OUTCOMES
+AT_LEAST = 1e-8  # of a model's battles: the gradient that a fit must reach, whatever rounding does
 RATED, UNBEATEN, WINLESS, APART, UNSETTLED = "rated", "unbeaten", "winless", "apart", "unsettled"
 
 
@@ -122,13 +123,16 @@ def maximise(likelihood, derivatives, start, battles, what, tolerance=1e-10, mos
 
     `likelihood(point)` is a float; `derivatives(point)` its gradient [P] and a positive definite minus Hessian
     [P, P]. Converged when no entry of the gradient exceeds `tolerance` of its entry in `battles` [P], the votes
-    that bear on it. Raises NotConverged, naming `what`.
+    that bear on it, or when it is below AT_LEAST of them and no longer halves: Newton's method would square it, so
+    this is what rounding leaves. Raises NotConverged, naming `what`.
     """
-    point, value = start, likelihood(start)
+    point, value, before = start, likelihood(start), math.inf
     for _ in range(most_steps):
         gradient, information = derivatives(point)
-        if np.abs(gradient / battles).max() < tolerance:
+        left = np.abs(gradient / battles).max()
+        if left < tolerance or before / 2.0 < left < AT_LEAST:
             return point
+        before = left
         step = np.linalg.solve(information, gradient)
         step *= min(1.0, 5.0 / np.abs(step).max())
         while (new := likelihood(point + step)) < value - 1e-12 * abs(value):
