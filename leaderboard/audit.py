@@ -86,10 +86,12 @@ def audit(votes, method=AUDITED, seed=0, clusters=AUTO, voter_cap=None):
 
 
 def _two_ways(*parts):
-    """Half widths [R] from the variances by prompt, by voter and by both; never less than the larger of the first two."""
+    """Half widths [R] from the variances by prompt, by voter and by both; the larger of the first two where that is
+    below zero, infinite where a resample is."""
     with np.errstate(invalid="ignore"):
-        first, second, both = (((upper - lower) / (2 * Z95)) ** 2 for lower, upper in (part.bounds() for part in parts))
-        variance = np.maximum(first + second - both, np.maximum(first, second))
+        first, second, both = (part.ratings.var(axis=0) for part in parts)
+        variance = first + second - both
+        variance = np.where(variance > 0, variance, np.maximum(first, second))
     return Z95 * np.sqrt(np.where(np.isfinite(variance), variance, math.inf))
 
 

@@ -14,6 +14,7 @@ from leaderboard.tally import Pairs
 from leaderboard.votes import OUTCOMES
 
 TOLERANCE = 1e-8  # log odds: the largest last step of any rating, 2e-6 points
+BLOCK = 50  # resamples that are fitted at once
 QUICK_STEPS, NEWTON_STEPS = 8, 40
 
 
@@ -68,8 +69,10 @@ def of_table(pairs, strength, anchor, rng, draws=1000):
     drawn from its own cells (multinomial). `strength` [R] is its fit."""
     met = _Met.of(pairs)
     cells = np.stack(met.outcomes(pairs))
-    drawn = rng.multinomial(round(cells.sum()), (cells / cells.sum()).ravel(), draws)
-    return _fit_all(met, *drawn.reshape(draws, *cells.shape).transpose(1, 0, 2), pairs, strength, anchor)
+    votes, chance = round(cells.sum()), (cells / cells.sum()).ravel()
+    sizes = [min(BLOCK, draws - start) for start in range(0, draws, BLOCK)]
+    blocks = (rng.multinomial(votes, chance, size).reshape(size, *cells.shape).transpose(1, 0, 2) for size in sizes)
+    return _fit_all(met, blocks, pairs, strength, anchor)
 
 
 def of_clusters(votes, rated, pairs, strength, anchor, codes, rng, draws=200):
@@ -82,30 +85,44 @@ def of_clusters(votes, rated, pairs, strength, anchor, codes, rng, draws=200):
     inside = np.flatnonzero((side_a >= 0) & (side_b >= 0))
     shape = (count, count, len(OUTCOMES))
     cell = np.ravel_multi_index((side_a[inside], side_b[inside], votes.winner[inside]), shape)
+    weight = None if votes.weight is None else votes.weight[inside]
     codes = codes[inside]
-    alone = np.flatnonzero(codes < 0)
-    clusters = int(codes.max(initial=-1)) + 1
+    clusters, alone = int(codes.max(initial=-1)) + 1, codes < 0
+    lone = np.bincount(cell[alone], minlength=math.prod(shape))
+    if weight is None:  # as many Poisson(1) add up to one Poisson of their number
+        cell, codes = cell[~alone], codes[~alone]
     met, found = _Met.of(pairs), []
     for _ in range(draws):
-        weight = rng.poisson(1.0, clusters + 1)[codes].astype(float)
-        weight[alone] = rng.poisson(1.0, len(alone))
-        if votes.weight is not None:
-            weight *= votes.weight[inside]
-        found.append(met.outcomes(Pairs.of(np.bincount(cell, weight, math.prod(shape)).reshape(shape))))
-    return _fit_all(met, *np.stack(found, axis=1), pairs, strength, anchor)
+        times = rng.poisson(1.0, clusters + 1)[codes].astype(float)
+        if weight is not None:
+            times[alone] = rng.poisson(1.0, int(alone.sum()))
+            times *= weight
+        counts = np.bincount(cell, times, math.prod(shape))
+        if weight is None:
+            counts += rng.poisson(lone)
+        found.append(met.outcomes(Pairs.of(counts.reshape(shape))))
+    blocks = (np.stack(found[start : start + BLOCK], axis=1) for start in range(0, draws, BLOCK))
+    return _fit_all(met, blocks, pairs, strength, anchor)
 
 
-def _fit_all(met, won, lost, drawn, pairs, strength, anchor):
-    """Fit every resample: steps with the full sample's information first, which barely differs where votes are many;
-    Newton's method for those that are not there yet; and one by one those whose likelihood has no maximum."""
-    battles, score = won + lost + drawn, won + 0.5 * drawn
+def _fit_all(met, blocks, pairs, strength, anchor):
+    """Fit every resample; `blocks` yields (won, lost, drawn) of as many as stay in the processor's cache."""
     _, information = fisher(pairs, strength)
-    inverse = np.linalg.pinv(information, hermitian=True)
+    influence = met.sign @ np.linalg.pinv(information, hermitian=True)
+    fitted = [_fit_block(met, *block, influence, strength, anchor) for block in blocks]
+    return Resamples(np.concatenate([ratings for ratings, _ in fitted]), sum(unbounded for _, unbounded in fitted))
+
+
+def _fit_block(met, won, lost, drawn, influence, strength, anchor):
+    """Steps with the full sample's information first, which barely differs where votes are many; Newton's method for
+    those that are not there yet; and one by one those whose likelihood has no maximum. The ratings, and how many of
+    the resamples hold a model without a finite one."""
+    battles, score = won + lost + drawn, won + 0.5 * drawn
     ratings = np.tile(strength, (len(won), 1))
     left = np.arange(len(won))
     step = np.zeros_like(ratings)
     for _ in range(QUICK_STEPS):
-        step = (score[left] - battles[left] * _expected(met, ratings[left])) @ met.sign @ inverse
+        step = (score[left] - battles[left] * _expected(met, ratings[left])) @ influence
         ratings[left] += np.clip(step, -1.0, 1.0)
         left = left[np.abs(step).max(axis=1) > TOLERANCE]
         if not len(left):
@@ -117,11 +134,15 @@ def _fit_all(met, won, lost, drawn, pairs, strength, anchor):
     ratings -= (ratings @ anchor / anchor.sum())[:, None]
     for s in np.flatnonzero(~bounded):
         ratings[s] = _partly(met.pairs(won[s], lost[s], drawn[s]), anchor)
-    return Resamples(ratings, int((~bounded).sum()))
+    return ratings, int((~bounded).sum())
 
 
 def _expected(met, ratings):
-    return 1.0 / (1.0 + np.exp(-np.clip(ratings @ met.sign.T, -700, 700)))
+    found = ratings[:, met.second]
+    found -= ratings[:, met.first]
+    np.exp(np.minimum(found, 700, out=found), out=found)
+    found += 1.0
+    return np.reciprocal(found, out=found)
 
 
 def _newton(met, battles, score, ratings, left, strength):
