@@ -2,7 +2,7 @@
 
 Backgrounds are transparent; text, grid and marks have mid tones that read on light and dark, and the page puts its
 theme's own text and grid in their place. A trace's `meta` tells the page what it shows, so that it can hide models
-and open battles without asking: `models` (an id a point; on a phone only those in `first` keep their text), `model` (the whole trace, with `label` where its end is labelled), or, in a matrix, `rows`,
+and open battles without asking: `models` (an id a point; on a phone only those in `first` keep their text), `model` (the whole trace, with `label` and the `range` of its axis, where it is a line), or, in a matrix, `rows`,
 `columns` and `battles`, the two keys of a selection (see leaderboard.battles) that a cell's row and column stand for.
 `layout.meta` holds `base` and `row`, the height without rows and of one row.
 """

@@ -64,8 +64,10 @@ def history(study, sheet):
         return nothing("No model has a finite rating yet" if sheet.rows else "No votes with a time yet")
     place = {row.model: at for at, row in enumerate(study.board.standings)}
     figure = go.Figure()
-    for at, model in enumerate(sorted(lines, key=lambda model: place.get(model, len(place)))):
+    lines = {model: lines[model] for model in sorted(lines, key=lambda model: place.get(model, len(place)))}
+    for at, model in enumerate(lines):
         _line(figure, study.name(model), model, lines[model], PALETTE[at % len(PALETTE)], at < SHOWN_AT_FIRST)
+    shown = [row for model in list(lines)[:SHOWN_AT_FIRST] for row in lines[model]]
     return layout(
         figure,
         440,
@@ -73,7 +75,7 @@ def history(study, sheet):
         hovermode="closest",
         yaxis={
             "title": {"text": "rating (Elo points)"},
-            "range": _range([row for rows in lines.values() for row in rows]),
+            "range": _range(shown),
         },
         xaxis={"type": "date"},
     )
@@ -117,7 +119,7 @@ def _line(figure, name, model, rows, colour, shown):
         visible=shown,
         line={"color": colour, "width": 2},
         marker={"size": 5, "color": colour},
-        meta={"model": model, "label": label(name, LABELLED)},
+        meta={"model": model, "label": label(name, LABELLED), "range": _range(rows)},
         customdata=[
             (
                 label(name, 60),

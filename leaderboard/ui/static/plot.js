@@ -4,6 +4,7 @@
 let library = null;
 const plotly = () => (library = library || import(new URL(props.value.plotly, document.baseURI).href).then(() => window.Plotly));
 
+const FIRST_NAMES = 12; // of lines; the others on demand
 const MIDTONE = '#76808f'; // the text colour of figures as they come from the server
 
 /** A figure with its heading, its download, and where its lines can be chosen, the names to choose them by. */
@@ -23,6 +24,7 @@ function makeFigure() {
     title.textContent = block.title;
     caption.textContent = block.caption;
     png.setAttribute('aria-label', `Download ${block.title} as PNG`);
+    png.hidden = !block.figure.data.length;
     plot.setAttribute('role', 'img');
     plot.setAttribute('aria-label', `${block.title}. ${block.caption}`);
     plot.style.minHeight = `${block.figure.layout.height}px`; // no jump when it is there
@@ -62,12 +64,13 @@ function selectionOf(point) {
 function nameLines(box, figure, on, again) {
   const lines = figure.data.filter((trace) => trace.meta && trace.meta.label && shows([trace.meta.model]));
   const held = box.contains(document.activeElement) ? document.activeElement.dataset.model : null;
-  box.replaceChildren(...lines.map((trace) => {
+  const folded = lines.length > FIRST_NAMES + 4 && !box.dataset.all;
+  box.replaceChildren(...lines.slice(0, folded ? FIRST_NAMES : undefined).map((trace) => {
     const model = trace.meta.model, shown = on.has(model) ? on.get(model) : trace.visible;
     const button = make('button.lb-name', { type: 'button', 'aria-pressed': shown, 'data-model': model, onclick: () => { on.set(model, !shown); again(); } }, nameOf(model));
     button.style.setProperty('--line', trace.line.color);
     return button;
-  }));
+  }), folded ? make('button.lb-link', { type: 'button', onclick: () => { box.dataset.all = 'yes'; again(); } }, `and ${lines.length - FIRST_NAMES} more`) : '');
   const back = held && [...box.children].find((button) => button.dataset.model === held);
   if (back) back.focus({ preventScroll: true });
 }
@@ -75,9 +78,9 @@ function nameLines(box, figure, on, again) {
 /** Each line's name beside its end, moved apart where ends are close. */
 function labelEnds(Plotly, plot) {
   const axis = plot._fullLayout && plot._fullLayout.yaxis, gap = 13;
+  if (!(plot.data || []).some((trace) => trace.meta && trace.meta.label)) return;
   const ends = (plot.data || []).filter((trace) => trace.meta && trace.meta.label && trace.visible)
     .map((trace) => ({ trace, y: trace.y[trace.y.length - 1], at: axis.l2p(trace.y[trace.y.length - 1]) })).sort((a, b) => a.at - b.at);
-  if (!ends.length && !(plot.layout.annotations || []).length) return;
   const place = ends.map((end) => end.at);
   for (let at = 1; at < place.length; at += 1) place[at] = Math.max(place[at], place[at - 1] + gap);
   for (let over = place.length && place[place.length - 1] - axis._length, at = place.length - 1; at >= 0 && over > 0; at -= 1) {
@@ -103,6 +106,8 @@ function toDraw(figure, on) {
     for (const key of ['tickvals', 'ticktext', 'categoryarray']) axis[key] = axis[key].filter((entry, at) => keep[at]);
   }
   if (layout.meta) layout.height = layout.meta.base + layout.meta.row * Math.max(1, layout.yaxis.tickvals.length);
+  const ranges = traces.filter((trace) => trace.meta && trace.meta.range && trace.visible).map((trace) => trace.meta.range);
+  if (ranges.length) layout.yaxis.range = [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))];
   return { data: traces, layout: themed(traces, layout) };
 }
 
@@ -135,6 +140,7 @@ function themed(traces, layout) {
   for (const trace of traces) if (trace.textfont && trace.textfont.color === MIDTONE) trace.textfont.color = ink;
   if (document.documentElement.clientWidth < 640) {
     if (layout.margin.r > 60) layout.margin.r = 84;
+    if (layout.xaxis && layout.xaxis.tickangle === -45) layout.xaxis.tickangle = -90;
     for (const trace of traces) if (trace.meta && trace.meta.first) trace.text = trace.text.map((text, at) => (trace.meta.first[at] ? text : ''));
   }
   return layout;
