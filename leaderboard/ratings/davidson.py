@@ -8,6 +8,7 @@ strength depends on, so the two orders agree but for schedules in which draws ar
 
 import numpy as np
 
+from leaderboard import errors
 from leaderboard.ratings.base import (
     RATED,
     SCALE,
@@ -81,7 +82,8 @@ def _information(battles, point):
 def davidson(votes, pairs):
     """Maximum likelihood over the core, with log nu as a further parameter, `tie`.
 
-    Without a draw nu is 0 and this is Bradley-Terry. Where no maximum is finite (`has_maximum`) nobody is rated.
+    Without a draw nu is 0 and this is Bradley-Terry. Where no maximum is finite (`has_maximum`), or it is
+    out of reach, nobody is rated.
     """
     members, status = core(pairs)
     rating = np.full(len(votes.models), np.nan)
@@ -93,13 +95,17 @@ def davidson(votes, pairs):
         rating[members] = SCALE * strength
         remark = "No vote is a draw, so Davidson's model is plain Bradley-Terry here."
         return Ratings("davidson", votes.models, rating, status, without_ties(inner, strength), {}, remark)
-    if not has_maximum(inner):
+    try:
+        found = fit_ties(inner) if has_maximum(inner) else None
+    except errors.NotConverged:  # the maximum is finite, but hundreds of units of log odds away
+        found = None
+    if found is None:
         status = tuple(UNSETTLED if state == RATED else state for state in status)
         remark = "Davidson's model has no finite ratings here: too many draws to tell how far models are apart."
         return Ratings("davidson", votes.models, rating, status, None, {}, remark)
-    strength, log_nu = fit_ties(inner)
+    strength, log_nu = found
     rating[members] = SCALE * strength
     expected, tie, information = _information(inner.battles, np.append(strength, log_nu))
     residual = SCORES - expected[:, :, None]
-    found = Estimate(information, residual, -residual, (TIED - tie[:, :, None])[..., None])
-    return Ratings("davidson", votes.models, rating, status, found, {"tie": log_nu})
+    spread = Estimate(information, residual, -residual, (TIED - tie[:, :, None])[..., None])
+    return Ratings("davidson", votes.models, rating, status, spread, {"tie": log_nu})

@@ -1,5 +1,6 @@
 """Every rating method held to the truth: closed forms, brute force, other people's code, invariances, odd votes."""
 
+import importlib
 import math
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 from sklearn.linear_model import LogisticRegression
 
+from leaderboard import errors
 from leaderboard.board import build
 from leaderboard.methods import concordance, views
 from leaderboard.ratings import METHODS, RATED, SCALE, SCALES, UNSETTLED, anchored, fit
@@ -237,6 +239,34 @@ def test_the_smallest_votes_that_davidson_can_and_cannot_settle():
     cycle = battles("x", "y", 1) + battles("y", "z", 1) + battles("z", "x", both_bad=1)
     assert rate(cycle, "davidson")[0].status == (RATED,) * 3
     assert has_maximum(pairs_of(votes_from_rows(cycle)))
+
+
+def test_a_maximum_out_of_reach_is_no_crash(monkeypatch):
+    def gives_up(pairs):
+        raise errors.NotConverged("Davidson: no convergence")
+
+    monkeypatch.setattr(importlib.import_module("leaderboard.ratings.davidson"), "fit_ties", gives_up)
+    board = build(votes_from_rows(simulated(200)), "davidson")
+    assert all(line.rating is None and line.preliminary for line in board.standings)
+    assert any("Davidson's model has no finite ratings here" in text for text in board.notes)
+
+
+@pytest.mark.parametrize(("wins", "draws"), [(3, 1_000_000), (8, 10)])
+def test_davidson_on_a_circle_with_one_more_win_than_draws(wins, draws):
+    """As near to having no maximum as can be: the wins around the circle outnumber the drawn pairs by one."""
+    count = 2 * wins - 1
+    won, drawn = np.zeros((count, count)), np.zeros((count, count))
+    for at in range(count):
+        after = (at + 1) % count
+        if at < wins:
+            won[at, after] = 1
+        else:
+            drawn[at, after] = drawn[after, at] = draws
+    pairs = Pairs(won, drawn, np.zeros_like(won))
+    strength, log_nu = fit_ties(pairs)
+    win, draw = chances(strength, log_nu)
+    assert ((won - pairs.battles * win) + (drawn - pairs.battles * draw) / 2).sum(axis=1) == pytest.approx(0, abs=1e-2)
+    assert (pairs.battles * draw).sum() == pytest.approx(drawn.sum(), rel=1e-6)
 
 
 def test_bounds_around_a_cycle():
