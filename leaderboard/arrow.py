@@ -51,6 +51,25 @@ class Names(Sequence):
         return ranks
 
 
+def in_one_piece(columns):
+    """The same columns by name, each dictionary-encoded one of a single chunk and a single dictionary; what they were
+    is given up column by column, so that no two copies of all stand side by side."""
+    import pyarrow as pa
+
+    found = {}
+    for name in list(columns):
+        column = columns.pop(name)
+        if pa.types.is_dictionary(column.type):
+            column = pa.chunked_array([_joined(column)])
+        found[name] = column
+    return found
+
+
+def _joined(column):
+    """A dictionary-encoded ChunkedArray as one array; no copy where it is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.unify_dictionaries().combine_chunks()
+
+
 def as_text(column):
     """A ChunkedArray of any type as one of text, or of dictionary-encoded text."""
     import pyarrow as pa
@@ -70,7 +89,7 @@ def coded(column):
             return np.arange(len(whole), dtype=np.int32), Names(whole)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    array = column.unify_dictionaries().combine_chunks()
+    array = _joined(column)
     distinct = array.dictionary.dictionary_encode()  # a dictionary may repeat itself, and hold null
     names, table = distinct.dictionary, numbers(distinct.indices, np.int32, EMPTY)
     lengths = numbers(pc.binary_length(names).cast(pa.int32()), np.int32, 1)  # a scalar "" would import pandas

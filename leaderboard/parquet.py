@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from leaderboard import errors
+from leaderboard.arrow import in_one_piece
 
 
 class Shards:
@@ -50,7 +51,10 @@ class Shards:
             raise errors.Unreadable(
                 f"{_name(self.files[0])} and its neighbours disagree ({_one_line(error)})"
             ) from error
-        return {name: table[name] for name in table.column_names}
+        columns = {name: table[name] for name in table.column_names}
+        del table
+        tables.clear()
+        return in_one_piece(columns)
 
 
 def _footer(file):

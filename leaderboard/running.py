@@ -4,6 +4,8 @@ A vote changes two cells of the counts; the refit starts from the last answer an
 method on K x K numbers, however many votes came before.
 """
 
+from functools import partial
+
 import numpy as np
 
 from leaderboard import errors
@@ -55,7 +57,8 @@ class Running:
         if len(members):
             inner = pairs if len(members) == len(rating) else pairs.only(members)
             strength = self._strength[members] = fit(inner, self._strength[members])
-            rating[members], found = SCALE * strength, estimate(inner, strength)
+            rating[members] = SCALE * strength
+            found = partial(estimate, inner, strength)
         return Ratings("bradley-terry", self.models, rating, self._status, found)
 
     def _core(self, pairs):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from leaderboard import errors
+from leaderboard.later import Later
 
 SCALE = 400.0 / math.log(10.0)  # Elo points of one unit of log odds
 CENTRE = 1000.0
@@ -46,7 +47,7 @@ class Ratings:
     models: tuple
     rating: np.ndarray
     status: tuple
-    estimate: Estimate | None = None
+    estimate: Estimate | None = Later(None)
     more: dict = field(default_factory=dict)
     remark: str = ""
 
