@@ -2,8 +2,8 @@
 
 2023: a frame of battles is pivoted into counts for each ordered pair; every pair becomes two rows of a logistic
 regression without intercept whose design holds +log(10) for one model and -log(10) for the other, weighted by the
-counts, a tie counting as half a win for each (both rows are doubled). Its bootstrap draws the frame's rows again and
-refits. scikit-learn's default ridge (C = 1) is on, as published.
+counts, a tie counting as half a win for each (wins are doubled). scikit-learn fits it without a penalty, to 1e-6. Its
+bootstrap draws the frame's rows again and refits; `resample_counts` spares it that and draws the counts.
 
 2024: the distinct (model, model, outcome) triples of the frame are counted, and the likelihood is maximised by
 L-BFGS-B with a gradient tolerance of 1e-6. Its bootstrap draws the counts from a multinomial distribution and refits
@@ -21,33 +21,48 @@ import numpy as np
 BASE = math.log(10.0)
 
 
-def pivot_and_regress(frame) -> np.ndarray:
-    """Ratings in the order of the models' names, 400 points a factor of ten."""
+def pivot(frame) -> np.ndarray:
+    """Counts [K, K, 3] of the frame: side a won, side b won, tie; the models in the order of their names."""
     import pandas as pd
-    from sklearn.linear_model import LogisticRegression
 
     names = sorted(set(frame["model_a"]) | set(frame["model_b"]))
+    kinds = (["model_a"], ["model_b"], ["tie", "tie (bothbad)"])
+    found = [pd.pivot_table(frame[frame["winner"].isin(kind)], index="model_a", columns="model_b", aggfunc="size",
+                            fill_value=0).reindex(index=names, columns=names, fill_value=0) for kind in kinds]  # fmt: skip
+    return np.stack([part.to_numpy(float) for part in found], axis=2)
 
-    def counted(rows):
-        found = pd.pivot_table(frame[rows], index="model_a", columns="model_b", aggfunc="size", fill_value=0)
-        return found.reindex(index=names, columns=names, fill_value=0).to_numpy(float)
 
-    tie = counted(frame["winner"].isin(["tie", "tie (bothbad)"]))
-    wins = counted(frame["winner"] == "model_a") * 2 + counted(frame["winner"] == "model_b").T * 2 + tie + tie.T
-    first, second = np.nonzero(~np.eye(len(names), dtype=bool))
-    design = np.zeros((2 * len(first), len(names)))
+def regress(counts: np.ndarray) -> np.ndarray:
+    """Ratings of counts [K, K, 3] by scikit-learn, 400 points a factor of ten."""
+    from sklearn.linear_model import LogisticRegression
+
+    models = len(counts)
+    tie = counts[..., 2] + counts[..., 2].T
+    wins = 2 * counts[..., 0] + 2 * counts[..., 1].T + tie
+    first, second = np.nonzero(~np.eye(models, dtype=bool))
     rows = np.arange(len(first))
-    design[rows, first], design[rows, second] = BASE, -BASE
-    design[len(first) + rows, first], design[len(first) + rows, second] = BASE, -BASE
-    outcome = np.concatenate([np.ones(len(first)), np.zeros(len(first))])
+    design = np.zeros((2 * len(first), models))
+    for start in (0, len(first)):
+        design[start + rows, first], design[start + rows, second] = BASE, -BASE
+    outcome = np.repeat([1.0, 0.0], len(first))
     weight = np.concatenate([wins[first, second], wins[second, first]])
-    fitted = LogisticRegression(fit_intercept=False, tol=1e-6).fit(design, outcome, sample_weight=weight)
+    fitted = LogisticRegression(fit_intercept=False, C=np.inf, tol=1e-6).fit(design, outcome, sample_weight=weight)
     return 400.0 * fitted.coef_[0] + 1000.0
+
+
+def pivot_and_regress(frame) -> np.ndarray:
+    return regress(pivot(frame))
 
 
 def resample_frame(frame, rounds: int, seed: int = 0) -> np.ndarray:
     return np.array([pivot_and_regress(frame.sample(frac=1.0, replace=True, random_state=seed + k))
                      for k in range(rounds)])  # fmt: skip
+
+
+def resample_counts(frame, rounds: int, seed: int = 0) -> np.ndarray:
+    counts = pivot(frame)
+    drawn = np.random.default_rng(seed).multinomial(len(frame), counts.ravel() / counts.sum(), rounds)
+    return np.array([regress(part.reshape(counts.shape)) for part in drawn])
 
 
 def triples(frame):

@@ -20,12 +20,13 @@ def centred(ratings) -> np.ndarray:
     return np.asarray(ratings, float) - np.mean(ratings)
 
 
-def evalica_public(s, **options):
-    """From integer codes through its public function, with the index that spares it to look for the labels."""
+def evalica_public(s, labels: bool = True, **options):
+    """From integer codes through its public function; with `labels` it need not look for them in the votes."""
     import evalica
     import pandas as pd
 
-    found = evalica.bradley_terry(s.model_a, s.model_b, WINNERS[s.winner], index=pd.RangeIndex(s.models), **options)
+    index = pd.RangeIndex(s.models) if labels else None
+    found = evalica.bradley_terry(s.model_a, s.model_b, WINNERS[s.winner], index=index, **options)
     return SCALE * np.log(found.scores.sort_index().to_numpy())
 
 

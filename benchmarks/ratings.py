@@ -3,6 +3,8 @@
 Prints a table for each size (votes x models), an agreement table, and the gates; exit status 1 where one fails.
 Peers: `pip install -r benchmarks/requirements.txt`; arena-rank pins another numpy, so it wants an environment of its
 own (`--arena-rank PYTHON`). Times are medians over rounds in which all functions of a task take turns.
+Ratios and gates are of the processor's time, which on one thread is the time on the wall of a machine with nothing
+else to do.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ import tracemalloc
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import _one_thread  # before numpy
+
+# isort: split
 import _fastchat as fastchat
-import _one_thread
 import _peers as peers
 import numpy as np
 from _clock import side_by_side
@@ -72,15 +76,17 @@ class Size:
         self.folder = tempfile.TemporaryDirectory()
 
     def task(self, title: str, functions: dict, scaled: dict | None = None) -> None:
-        """Time the functions in turns, the first being ours; `scaled` multiplies what was done only in part."""
+        """Time the functions in turns, the first being ours. `scaled` names those that did only a part, with (how many
+        times that makes the whole, milliseconds of each call that are not repeated)."""
         took = side_by_side(functions, self.options.seconds)
         ours = next(iter(functions))
         for name, found in took.items():
-            times = (scaled or {}).get(name, 1)
-            self.took[title, name] = found.wall * times
-            ratio = "" if name == ours else f"{found.wall * times / took[ours].wall:.1f}x"
-            self.rows.append([title, name, f"{found.wall * times:.2f}", f"{found.cpu * times:.2f}",
-                              f"{found.rounds}" + (f", times {times}" if times > 1 else ""), ratio])  # fmt: skip
+            times, once = (scaled or {}).get(name, (1, 0.0))
+            wall, cpu = (once + (part - once) * times for part in (found.wall, found.cpu))
+            self.took[title, name] = cpu
+            ratio = "" if name == ours else f"{cpu / self.took[title, ours]:.1f}x"
+            done = f", 1/{times:g} done" if times > 1 else ""
+            self.rows.append([title, name, f"{wall:.2f}", f"{cpu:.2f}", f"{found.rounds}{done}", ratio])
 
     def measure(self) -> None:
         s, frame = self.s, self.s.frame
@@ -88,7 +94,8 @@ class Size:
         theirs = {}
         if "evalica" not in peers.MISSING:
             theirs |= {
-                "evalica": lambda: peers.evalica_public(s),
+                "evalica": lambda: peers.evalica_public(s, labels=False),
+                "evalica, its labels given": lambda: peers.evalica_public(s),
                 "evalica, its Rust core alone": peers.evalica_core(s),
             }
         if "choix" not in peers.MISSING:
@@ -100,10 +107,16 @@ class Size:
         self.task("Bradley-Terry", {"ours, from codes": lambda: rate(s)} | theirs)
         elo = {"evalica": lambda: peers.evalica_elo(s)} if "evalica" not in peers.MISSING else {}
         self.task("Elo", {"ours": lambda: elo_online(s.votes)} | elo | {"FastChat": lambda: fastchat.elo(frame)})
-        rounds = 2 if self.name == "L" else 10
-        resampled = {"FastChat 2024": lambda: fastchat.resample_triples(frame, DRAWS),
-                     "FastChat 2023": lambda: fastchat.resample_frame(frame, rounds)}  # fmt: skip
-        self.task("1,000 bootstraps", {"ours": lambda: bootstraps(s)} | resampled, {"FastChat 2023": DRAWS // rounds})
+        rounds, fits = (2, 100) if self.name == "L" else (10, 200)
+        resampled = {
+            "FastChat 2023, scikit-learn, rows drawn": lambda: fastchat.resample_frame(frame, rounds),
+            "FastChat 2023, scikit-learn, counts drawn": lambda: fastchat.resample_counts(frame, fits),
+            "FastChat 2024, L-BFGS, counts drawn": lambda: fastchat.resample_triples(frame, DRAWS),
+        }
+        pivoted = side_by_side({"": lambda: fastchat.pivot(frame)}, 1.0)[""]
+        scaled = {"FastChat 2023, scikit-learn, rows drawn": (DRAWS / rounds, 0.0),
+                  "FastChat 2023, scikit-learn, counts drawn": (DRAWS / fits, pivoted.cpu)}  # fmt: skip
+        self.task("1,000 bootstraps", {"ours": lambda: bootstraps(s)} | resampled, scaled)
         self.task("ratings, intervals, ranks", {"ours, from codes": lambda: full_set(s)})
         self._boards()
         self._incremental(counts)
@@ -123,6 +136,7 @@ class Size:
         self.task("overall + 12 categories", {
             "ours, from codes": lambda: build(s.votes),
             "ours, from Parquet": lambda: build(read_votes(path)),
+            "ours, with all that is shown, as JSON": lambda: build(s.votes).to_json(),
             "reading and checking alone": lambda: read_votes(path),
             "reading the codes alone": lambda: pq.read_table(io.BytesIO(content), read_dictionary=s.table.column_names),
             "reading the bytes alone": path.read_bytes,
@@ -142,7 +156,8 @@ class Size:
                 live.add(model, (model + more) % self.s.models, code)
             return live.ratings()
 
-        self.task("10 more votes and a refit", {"ours, from the last answer": ten_more})
+        self.task("10 more votes and a refit", {"ours, from the last answer": lambda: [ten_more() for _ in range(20)]},
+                  {"ours, from the last answer": (1 / 20, 0.0)})  # fmt: skip
         found, again = live.ratings().rating, bradley_terry(self.s.votes, Pairs.of(live.counts)).rating
         self.refit_differs = float(np.abs(found - again).max())
 
@@ -195,7 +210,7 @@ def agreement(s: Simulated) -> list[list[object]]:
 def gates(size: Size) -> list[list[object]]:
     took = size.took
     ours, codes = took["Bradley-Terry", "ours, from codes"], "ours, from codes"
-    latest = took["1,000 bootstraps", "FastChat 2024"]
+    theirs = took["1,000 bootstraps", "FastChat 2023, scikit-learn, counts drawn"]
     board, parquet = took["overall + 12 categories", codes], took["overall + 12 categories", "ours, from Parquet"]
     frame = min(took["Bradley-Terry", f"FastChat {year}, from its frame"] for year in (2023, 2024))
     rows = []
@@ -208,8 +223,8 @@ def gates(size: Size) -> list[list[object]]:
     if ("Bradley-Terry", "evalica") in took:
         gate("Bradley-Terry, evalica / ours", took["Bradley-Terry", "evalica"] / ours, 25, True)
     gate("Bradley-Terry, FastChat's faster form / ours", frame / ours, 300, True)
-    gate("FastChat's 1,000 bootstraps / our full set", latest / took["ratings, intervals, ranks", codes], 300, True)
-    gate("FastChat's 1,000 bootstraps / our 1,000", latest / took["1,000 bootstraps", "ours"], 25, True)
+    gate("FastChat's 1,000 bootstraps / our full set", theirs / took["ratings, intervals, ranks", codes], 300, True)
+    gate("FastChat's 1,000 bootstraps / our 1,000", theirs / took["1,000 bootstraps", "ours"], 25, True)
     gate("overall + 12 categories, from codes", board, 50, unit=" ms")
     gate("overall + 12 categories, from Parquet", parquet, 300, unit=" ms")
     gate("10 more votes and a refit", took["10 more votes and a refit", "ours, from the last answer"], 1, unit=" ms")
