@@ -119,7 +119,7 @@ def feasible(bound):
     return False
 
 
-def maximise(likelihood, derivatives, start, battles, what, tolerance=1e-10, most_steps=100):
+def maximise(likelihood, derivatives, start, battles, what, tolerance=1e-12, most_steps=100):
     """The point float64 [P] where a concave log likelihood is largest, by Newton's method with step halving.
 
     `likelihood(point)` is a float; `derivatives(point)` its gradient [P] and a positive definite minus Hessian
