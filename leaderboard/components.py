@@ -24,6 +24,8 @@ class Component:
 def components(votes, pairs, ratings, rng):
     """The groups of two or more models among those that `ratings` leaves out, largest first, each rated by
     Bradley-Terry on its own battles. Within a group votes are taken for independent."""
+    if len(ratings.rated) == len(ratings.models):
+        return ()
     left = np.setdiff1d(np.flatnonzero(pairs.battles.any(axis=1)), ratings.rated)
     found = []
     while len(left) > 1:

@@ -19,12 +19,13 @@ def fisher(pairs, strength):
 def fit(pairs, start=None, tolerance=1e-12, most_steps=100):
     """Log strengths [K], mean zero, that maximise the Bradley-Terry likelihood with a draw as half a win each.
 
-    From the log strengths `start` [K], where they are given; the caller guarantees one strongly connected set.
+    From the log strengths `start` [K], or from the log odds of each model's scores against all others; the caller guarantees one strongly connected set.
     Converged when the largest gradient is below `tolerance` of a model's battles. Raises NotConverged.
     """
     score, battles = pairs.score, pairs.battles
     met = battles.sum(axis=1)
-    strength = np.zeros(len(met)) if start is None else start - start.mean()
+    start = np.log(score.sum(axis=1) / score.sum(axis=0)) if start is None else start
+    strength = start - start.mean()
 
     def likelihood(strength):
         return -float((score * np.logaddexp(0.0, strength[None, :] - strength[:, None])).sum())
