@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from leaderboard.figures.parts import DIVERGING, ROW, SEQUENTIAL, label, layout, names_axis, nothing
+from leaderboard.figures.parts import DIVERGING, LONGEST_ROW, ROW, SEQUENTIAL, label, layout, names_axis, nothing
 
 MOST_CELLS_WITH_TEXT = 14  # columns beyond which a phone's cells are too small for two digits
 MOST_CELLS_WITH_COUNTS = 12  # and for three
@@ -76,7 +76,9 @@ def categories(study, sheet):
     heat = _heatmap(
         models, groups, cells, DIVERGING, 0.0, 1.0, "win rate", {"battles": ["model_a", word], "across": "group"}
     )
-    return _matrix(heat, [label(study.name(model)) for model in models], [label(name) for name in groups], -45)
+    return _matrix(
+        heat, [label(study.name(model), LONGEST_ROW) for model in models], [label(name) for name in groups], -45
+    )
 
 
 def _both_ways(sheet):
@@ -106,7 +108,9 @@ def _pair_matrix(study, sheet, value, text, scale, low, high, bar, most=MOST_CEL
     meta = {"battles": ["model_a", "model_b"], "across": "model"}
     heat = _heatmap(models, models, cells, scale, low, high, bar, meta, most)
     numbers = [str(number) for number in range(1, len(models) + 1)]
-    named = [f"{label(study.name(model))}  {number}" for model, number in zip(models, numbers, strict=True)]
+    named = [
+        f"{label(study.name(model), LONGEST_ROW)}  {number}" for model, number in zip(models, numbers, strict=True)
+    ]
     return _matrix(heat, named, numbers)
 
 

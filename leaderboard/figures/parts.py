@@ -15,7 +15,7 @@ TEXT, GRID, MARK = "#76808f", "rgba(128,138,152,0.28)", "#4a86e8"
 DIVERGING = ((0.0, "#b4552d"), (0.25, "#d99b78"), (0.5, "#c9cdd4"), (0.75, "#7ba4dd"), (1.0, "#2c62b8"))
 SEQUENTIAL = ((0.0, "#ccd8ea"), (1.0, "#2c62b8"))
 PALETTE = ("#3f7fd6", "#d9673c", "#2f9e77", "#a267c9", "#b98a12", "#d1578f", "#3f9bb3", "#858b2e", "#b0655a", "#6f7bd8")
-LONGEST_LABEL = 18
+LONGEST_LABEL, LONGEST_ROW = 18, 28  # of a column and of a row; a phone cuts rows like columns
 ROW = 30
 
 
@@ -68,6 +68,11 @@ def names_axis(keys, labels, **more):
         "showgrid": False,
         **more,
     }
+
+
+def down(count):
+    """The range of an axis of `count` rows that begins at the top; the page fits it to the rows that it shows."""
+    return [count - 0.4, -0.6]
 
 
 def bars(rows, key, lower, upper):

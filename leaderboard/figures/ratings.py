@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from leaderboard.figures.parts import MARK, PALETTE, ROW, bars, label, layout, names_axis, nothing
+from leaderboard.figures.parts import LONGEST_ROW, MARK, PALETTE, ROW, bars, down, label, layout, names_axis, nothing
 
 SHOWN_AT_FIRST = 6  # lines of a history; a reader may add the others
 MARKED = 60  # moments beyond which a line needs no dots
@@ -50,7 +50,7 @@ def ratings(study, sheet):
         80 + ROW * len(rows),
         base=80,
         xaxis={"title": {"text": "rating (Elo points), 95% interval"}},
-        yaxis=names_axis(models, [label(study.name(model)) for model in models], autorange="reversed"),
+        yaxis=names_axis(models, [label(study.name(model), LONGEST_ROW) for model in models], range=down(len(models))),
     )
 
 

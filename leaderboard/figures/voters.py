@@ -2,7 +2,19 @@
 
 import plotly.graph_objects as go
 
-from leaderboard.figures.parts import MARK, ROW, SEQUENTIAL, TEXT, bars, label, layout, names_axis, nothing
+from leaderboard.figures.parts import (
+    LONGEST_ROW,
+    MARK,
+    ROW,
+    SEQUENTIAL,
+    TEXT,
+    bars,
+    down,
+    label,
+    layout,
+    names_axis,
+    nothing,
+)
 
 
 def agreement(study, sheet):
@@ -38,7 +50,7 @@ def agreement(study, sheet):
         figure,
         80 + ROW * len(rows),
         xaxis={"title": {"text": "share of two voters' judgements that agree, 95% interval"}, "tickformat": ".0%"},
-        yaxis=names_axis(groups, [label(group) for group in groups], autorange="reversed"),
+        yaxis=names_axis(groups, [label(group, LONGEST_ROW) for group in groups], range=down(len(groups))),
     )
 
 

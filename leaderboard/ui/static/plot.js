@@ -105,6 +105,7 @@ function toDraw(figure, on) {
     const keep = axis.tickvals.map((id) => !hidden(id));
     for (const key of ['tickvals', 'ticktext', 'categoryarray']) axis[key] = axis[key].filter((entry, at) => keep[at]);
   }
+  if (layout.meta && layout.yaxis.range) layout.yaxis.range = [layout.yaxis.tickvals.length - 0.4, -0.6];
   if (layout.meta) layout.height = layout.meta.base + layout.meta.row * Math.max(1, layout.yaxis.tickvals.length);
   const ranges = traces.filter((trace) => trace.meta && trace.meta.range && trace.visible).map((trace) => trace.meta.range);
   if (ranges.length) layout.yaxis.range = [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))];
@@ -141,9 +142,16 @@ function themed(traces, layout) {
   if (document.documentElement.clientWidth < 640) {
     if (layout.margin.r > 60) layout.margin.r = 84;
     if (layout.xaxis && layout.xaxis.tickangle === -45) layout.xaxis.tickangle = -90;
+    if (layout.yaxis && layout.yaxis.ticktext) layout.yaxis.ticktext = layout.yaxis.ticktext.map(shortened);
     for (const trace of traces) if (trace.meta && trace.meta.first) trace.text = trace.text.map((text, at) => (trace.meta.first[at] ? text : ''));
   }
   return layout;
+}
+
+/** A row's label on a phone: its first letters, and its number where it has one. Escaped signs are left whole. */
+function shortened(label) {
+  const [, name, number] = label.match(/^(.*?)(  \d+)?$/);
+  return (name.length > 18 && !name.includes('&') ? `${name.slice(0, 17)}…` : name) + (number || '');
 }
 
 /** The figure as a PNG file, on the theme's background, with its title: 1200 points wide at twice the resolution. */
