@@ -3,15 +3,21 @@
 hub.faults.add(r"POST .*/commit/", status=503, times=2)   answer without doing the work
 hub.faults.add(r"POST .*/commit/", after=500)             do the work, then answer with an error
 hub.faults.add(r"PUT /lfs/", reset=True)                  close the connection without an answer
+hub.faults.add(r"PUT /lfs/", midway=True)                 take half of the body, then close the connection
 hub.faults.add(r"POST .*/commit/", after="reset")         do the work, then close the connection
 hub.faults.add(r"GET ", hang=30)                          keep the client waiting, then close
+hub.faults.add(r"POST .*/commit/", hang=30, late=True)    keep the client waiting, do the work, then close
 hub.faults.add(r"GET ", delay=0.2, times=-1)              be slow, for ever
+hub.faults.add(r"POST .*/commit/", call=process.kill)     call this, then go on (called_after: after the work)
+
+What hangs is let go by `clear`. What is no fault of one request is in `LocalHub`.
 """
 
 from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,11 +27,17 @@ class Fault:
     match: str  # searched in "METHOD /path?query"
     times: int = 1  # negative: for ever
     status: int = 0
+    message: str = "a fault of the test"
     headers: dict[str, str] = field(default_factory=dict)
     reset: bool = False
+    midway: bool = False
     hang: float = 0
+    late: bool = False
     delay: float = 0
     after: int | Literal["reset", ""] = ""
+    call: Callable[[], object] | None = None
+    called_after: Callable[[], object] | None = None
+    gone: threading.Event = field(default_factory=threading.Event)  # set when the fault is cleared
 
 
 class Faults:
@@ -41,6 +53,8 @@ class Faults:
 
     def clear(self) -> None:
         with self._lock:
+            for fault in self._faults:
+                fault.gone.set()
             self._faults.clear()
 
     def take(self, request: str) -> Fault | None:

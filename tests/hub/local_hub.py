@@ -4,6 +4,10 @@
         HfApi(endpoint=hub.url, token=hub.token).create_repo("tester/arena", repo_type="dataset")
         hub.down(); hub.up()      # absent for a while, on the same port with the same content
         hub.faults.add(...)       # see faults.py
+        hub.behind = 1            # readers see an earlier head
+        hub.commits_left = 0      # the hour's commits are used up
+        hub.part_bytes = 10_000   # uploads of larger files go in parts
+        hub.revoke(); hub.heal()  # the token; everything
         hub.requests              # every request so far
 
 `huggingface_hub` must upload without Xet (`HF_HUB_DISABLE_XET=1`): this Hub stores large files through LFS only.
@@ -24,7 +28,11 @@ from typing import Any
 from tests.hub.faults import Faults
 from tests.hub.routes import Api
 from tests.hub.server import Account, HubServer, Request
-from tests.hub.store import Commit, Store
+from tests.hub.store import Answer, Commit, Store
+
+# What huggingface.co answers beyond its limit; there is no Retry-After with it.
+QUOTA = ("You have exceeded the rate limit for repository commits (128 per hour). You can retry this action in about "
+         "1 hour. If you're a new user, your limits will raise progressively over time.")  # fmt: skip
 
 
 class LocalHub:
@@ -36,6 +44,10 @@ class LocalHub:
         self.accounts = {self.token: Account("tester", "write"), self.reader: Account("reader", "read")}
         self.requests: list[Request] = []
         self.stopping = threading.Event()  # ends requests that hang
+        self.behind = 0  # commits that readers of a branch have not heard of yet
+        self.commits_left: int | None = None  # of the hour's quota; None: no end of them
+        self.part_bytes = 0  # larger files are uploaded in parts of so many bytes; 0: never
+        self.parts: dict[tuple[str, int], tuple[str, bytes]] = {}
         self.api = Api(self)
         self._server: HubServer | None = None
         self._port = 0
@@ -63,6 +75,26 @@ class LocalHub:
 
     def __exit__(self, *_: object) -> None:
         self.down()
+
+    # -- troubles that are no fault of one request ----------------------------------------------------------
+
+    def revoke(self) -> None:
+        """The writer's token is not valid any more, until `heal`."""
+        self.accounts.pop(self.token, None)
+
+    def heal(self) -> None:
+        """Whatever was wrong with this Hub is over."""
+        self.faults.clear()
+        self.accounts[self.token] = Account("tester", "write")
+        self.behind, self.commits_left = 0, None
+        if self._server is None:
+            self.up()
+
+    def spend_commit(self) -> None:
+        if self.commits_left is not None:
+            if self.commits_left <= 0:
+                raise Answer(429, QUOTA)
+            self.commits_left -= 1
 
     # -- what tests ask ------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.hub.local_hub import LocalHub
 
 PAGE = 1000  # entries of a listing in one answer
-_PARTS = {"repo": "[^/]+/[^/]+", "rev": "[^/]+", "path": ".+", "oid": "[0-9a-f]{64}"}
+_PARTS = {"repo": "[^/]+/[^/]+", "rev": "[^/]+", "path": ".+", "oid": "[0-9a-f]{64}", "number": r"\d+"}
 _ROUTES: list[tuple[set[str], re.Pattern[str], Callable[..., Reply]]] = []
 
 
@@ -99,7 +99,7 @@ class Api:
     @route("GET", "/api/datasets/{repo}/revision/{rev}")
     def info(self, call: Call, repo: str, rev: str = "main") -> Reply:
         known = self._repo(call, repo)
-        commit = known.at(rev)
+        commit = known.read(rev, self.hub.behind)
         return Reply({"_id": "1", "id": repo, "author": repo.split("/")[0], "sha": commit.oid, "tags": [],
                       "lastModified": commit.date, "createdAt": commit.date, "private": known.private,
                       "gated": False, "disabled": False, "downloads": 0, "likes": 0, "cardData": None,
@@ -114,13 +114,13 @@ class Api:
     @route("GET", "/api/datasets/{repo}/commits/{rev}")
     def commits(self, call: Call, repo: str, rev: str) -> Reply:
         listed = [{"id": c.oid, "title": c.title, "message": "", "date": c.date, "authors": [{"user": c.author}]}
-                  for c in self._repo(call, repo).at(rev).history()]  # fmt: skip
+                  for c in self._repo(call, repo).read(rev, self.hub.behind).history()]  # fmt: skip
         return Reply(listed, headers={"X-Total-Count": str(len(listed))})
 
     @route("GET", "/api/datasets/{repo}/tree/{rev}")
     @route("GET", "/api/datasets/{repo}/tree/{rev}/{path}")
     def tree(self, call: Call, repo: str, rev: str, path: str = "") -> Reply:
-        commit = self._repo(call, repo).at(rev)
+        commit = self._repo(call, repo).read(rev, self.hub.behind)
         base = path.rstrip("/") + "/" if path else ""
         listed: dict[str, dict[str, Any]] = {}
         for name, file in sorted(commit.tree.items()):
@@ -140,7 +140,7 @@ class Api:
 
     @route("POST", "/api/datasets/{repo}/paths-info/{rev}")
     def paths_info(self, call: Call, repo: str, rev: str) -> Reply:
-        form, commit = parse_qs(call.body.decode()), self._repo(call, repo).at(rev)
+        form, commit = parse_qs(call.body.decode()), self._repo(call, repo).read(rev, self.hub.behind)
         expand, found = form.get("expand", ["false"])[0].lower() == "true", []
         for path in (p.strip("/") for p in form.get("paths", [])):
             if path in commit.tree:
@@ -151,7 +151,7 @@ class Api:
 
     @route("GET HEAD", "/datasets/{repo}/resolve/{rev}/{path}")
     def resolve(self, call: Call, repo: str, rev: str, path: str) -> Reply:
-        commit = self._repo(call, repo).at(rev)
+        commit = self._repo(call, repo).read(rev, self.hub.behind)
         headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
         file = commit.tree.get(path)
         if file is None:
@@ -177,7 +177,7 @@ class Api:
     @route("POST", "/api/datasets/{repo}/preupload/{rev}")
     def preupload(self, call: Call, repo: str, rev: str) -> Reply:
         self._writer(call)
-        tree, answers = self._repo(call, repo).at(rev).tree, []
+        tree, answers = self._repo(call, repo).read(rev, self.hub.behind).tree, []
         for file in call.json()["files"]:
             path = file["path"]
             answers.append({"path": path, "uploadMode": "lfs" if self.store.is_large(path, file["size"]) else "regular",
@@ -190,18 +190,38 @@ class Api:
         self._writer(call)
         self._repo(call, repo)
         objects = []
-        for known in call.json()["objects"]:
-            url = f"{self.hub.url}/lfs/{known['oid']}"
-            actions = {"upload": {"href": url, "header": {}}, "verify": {"href": url + "/verify", "header": {}}}
+        asked = call.json()
+        several = "multipart" in asked.get("transfers", ())
+        for known in asked["objects"]:
+            url, size = f"{self.hub.url}/lfs/{known['oid']}", self.hub.part_bytes
+            upload = {"href": url, "header": {}}
+            if several and size and known["size"] > size:
+                parts = {f"{k + 1:05}": f"{url}/part/{k + 1}" for k in range(-(-known["size"] // size))}
+                upload = {"href": url + "/complete", "header": {"chunk_size": str(size), **parts}}
+            actions = {"upload": upload, "verify": {"href": url + "/verify", "header": {}}}
             objects.append({**known, **({} if self.store.has_large(known["oid"]) else {"actions": actions})})
-        return Reply(
-            {"transfer": "basic", "objects": objects}, headers={"Content-Type": "application/vnd.git-lfs+json"}
-        )
+        kind = {"Content-Type": "application/vnd.git-lfs+json"}
+        return Reply({"transfer": "multipart" if several else "basic", "objects": objects}, headers=kind)
 
     @route("PUT", "/lfs/{oid}")
     def lfs_put(self, call: Call, oid: str) -> Reply:
         self.store.add_large(oid, call.body)
         return Reply(headers={"ETag": f'"{hashlib.md5(call.body).hexdigest()}"'})
+
+    @route("PUT", "/lfs/{oid}/part/{number}")
+    def lfs_part(self, call: Call, oid: str, number: str) -> Reply:
+        etag = hashlib.md5(call.body).hexdigest()
+        self.hub.parts[oid, int(number)] = (etag, call.body)
+        return Reply(headers={"ETag": etag})
+
+    @route("POST", "/lfs/{oid}/complete")
+    def lfs_complete(self, call: Call, oid: str) -> Reply:
+        given = sorted(call.json()["parts"], key=lambda part: part["partNumber"])
+        parts = [self.hub.parts.pop((oid, part["partNumber"]), ("", b"")) for part in given]
+        if [etag for etag, _ in parts] != [part["etag"] for part in given]:
+            raise Answer(400, "A part is missing or is not what was uploaded")
+        self.store.add_large(oid, b"".join(data for _, data in parts))
+        return Reply({})
 
     @route("POST", "/lfs/{oid}/verify")
     def lfs_verify(self, call: Call, oid: str) -> Reply:
@@ -225,6 +245,7 @@ class Api:
                 deleted.append(value["path"])
             else:
                 raise Answer(400, f"Unknown operation: {what}")
+        self.hub.spend_commit()
         made = self.store.commit(known, rev, added, deleted, header["value"]["summary"], author,
                                  header["value"].get("parentCommit"))  # fmt: skip
         url = f"{self.hub.url}/datasets/{repo}/commit/{made.oid}"

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.hub.faults import Fault
 from tests.hub.store import Answer
 
 if TYPE_CHECKING:
@@ -110,8 +111,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         status, body, answered = 0, b"", 0
         try:
+            fault = self.server.hub.faults.take(f"{self.command} {self.path}")
+            if fault and fault.midway:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0) // 2)
+                raise _Reset
             body = self._read()
-            reply = self._answer(body)
+            reply = self._answer(body, fault)
             self._send(reply)
             status, answered = reply.status, len(reply.body) if self.command == "GET" else 0
         except _Reset:
@@ -132,26 +137,37 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(chunks)
 
-    def _answer(self, body: bytes) -> Reply:
-        fault = self.server.hub.faults.take(f"{self.command} {self.path}")
+    def _answer(self, body: bytes, fault: Fault | None) -> Reply:
         if fault:
             time.sleep(fault.delay)
+            if fault.call:
+                fault.call()
             if fault.hang:
-                self.server.hub.stopping.wait(fault.hang)
-            if fault.hang or fault.reset:
+                self._wait(fault)
+            if (fault.hang and not fault.late) or fault.reset:
                 raise _Reset
             if fault.status:
-                return Reply({"error": "a fault of the test"}, fault.status, fault.headers)
+                said = {"X-Error-Message": fault.message}
+                return Reply({"error": fault.message}, fault.status, said | fault.headers)
         try:
             reply = self._route(body)
         except Answer as answer:
             codes = {"X-Error-Code": answer.code} if answer.code else {}
             reply = Reply(answer.body, answer.status, {"X-Error-Message": str(answer), **codes})
-        if fault and fault.after == "reset":
+        if fault and fault.called_after:
+            fault.called_after()
+        if fault and (fault.after == "reset" or fault.late):
             raise _Reset
         if fault and fault.after:
             return Reply({"error": "a fault of the test, after the work was done"}, int(fault.after))
         return reply
+
+    def _wait(self, fault: Fault) -> None:
+        """Until the fault is over: it was cleared, its time has passed, or the Hub goes down."""
+        end = time.monotonic() + fault.hang
+        while time.monotonic() < end and not fault.gone.wait(0.02):
+            if self.server.hub.stopping.is_set():
+                raise _Reset
 
     def _route(self, body: bytes) -> Reply:
         hub, url = self.server.hub, urlsplit(self.path)

@@ -65,6 +65,13 @@ class Repo:
     branches: dict[str, Commit] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)
 
+    def read(self, revision: str, behind: int) -> Commit:
+        """As a reader sees it from a server that has not heard of the last `behind` commits of a branch."""
+        commit = self.at(revision)
+        for _ in range(behind if revision not in self.commits else 0):
+            commit = commit.parent or commit
+        return commit
+
     def at(self, revision: str) -> Commit:
         commit = self.branches.get(revision.removeprefix("refs/heads/")) or self.commits.get(revision)
         if commit is None:

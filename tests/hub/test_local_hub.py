@@ -121,3 +121,41 @@ def test_faults(hub, api):
     hub.up()
     assert api.whoami()["name"] == "tester"
     assert hub.count(r"POST .*/commit/main") == 5
+
+
+def test_large_files_go_up_in_parts_where_the_hub_asks_for_it(hub, api):
+    hub.part_bytes = 1000
+    data = bytes(range(256)) * 20
+    commit(api, {"a.parquet": data, "b.parquet": data[:1000]})
+    assert hub.files(REPO) == {"a.parquet": data, "b.parquet": data[:1000]}
+    assert hub.count(r"PUT /lfs/\w+/part/") == 6
+
+
+def test_a_head_that_lags_and_commits_that_are_used_up(hub, api):
+    first = commit(api, {"a.txt": b"a"}).oid
+    hub.behind = 1
+    commit(api, {"b.txt": b"b"})
+    assert api.dataset_info(REPO).sha == first and not api.file_exists(REPO, "b.txt", repo_type="dataset")
+    hub.behind = 0
+    assert api.file_exists(REPO, "b.txt", repo_type="dataset")
+    hub.commits_left = 1
+    commit(api, {"c.txt": b"c"})
+    with pytest.raises(HfHubHTTPError, match="rate limit for repository commits") as refused:
+        commit(api, {"d.txt": b"d"})
+    assert refused.value.response.status_code == 429 and hub.commits(REPO) == 3
+
+
+def test_a_revoked_token_and_what_is_late(hub, api):
+    hub.revoke()
+    with pytest.raises(HfHubHTTPError, match="401"):
+        commit(api, {"a.txt": b"a"})
+    hub.heal()
+    called = []
+    hub.faults.add(r"/commit/", hang=0.05, late=True, call=lambda: called.append("before"),
+                   called_after=lambda: called.append(hub.commits(REPO)))  # fmt: skip
+    with pytest.raises(Exception, match=r"[Dd]isconnect|reset|closed"):
+        commit(api, {"b.txt": b"b"})
+    assert called == ["before", 1]
+    hub.faults.add(r"PUT /lfs/", midway=True)
+    commit(api, {"c.parquet": b"PAR1" * 5000})  # the client sends it again by itself
+    assert hub.count(r"PUT /lfs/") == 2 and len(hub.files(REPO)) == 1
