@@ -49,7 +49,7 @@ def agreement(study, sheet):
     return layout(
         figure,
         80 + ROW * len(rows),
-        xaxis={"title": {"text": "share of two voters' judgements that agree, 95% interval"}, "tickformat": ".0%"},
+        xaxis={"title": {"text": "agreement of two voters, 95% interval"}, "tickformat": ".0%"},
         yaxis=names_axis(groups, [label(group, LONGEST_ROW) for group in groups], range=down(len(groups))),
     )
 

@@ -107,7 +107,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
                             ticker=standings.ticker)  # fmt: skip
         while filled and arena.fill_one(arena.studio):
             pass
-        standings.follow(arena.ledger, arena.config)
+        standings.follow(arena.ledger, arena.config, arena.bank)
         start(arena)
         served = serve(arena, leaderboard_page=lambda: leaderboard_page(standings.study),
                        port=a_free_port(), limits=edge, prevent_thread_lock=True)  # fmt: skip

@@ -202,6 +202,9 @@ def test_leaderboard_moves_without_a_restart(visitor, served):
     assert look(ask="head", seen=head["stamp"])["facts"][0][1] == f"{counted + 1:,}"
     names = {model["name"] for model in look(ask="head")["models"].values()}
     assert {reveal["a"]["name"], reveal["b"]["name"]} <= names
+    shown = look(ask="battles", selection={})
+    assert shown["total"] == counted + 1 and all(url.startswith("data:image/webp;base64,") for url in shown["pictures"].values())
+    assert {shown["rows"][0][side]["image"] for side in "ab"} <= set(shown["pictures"])
     table = look(ask="part", part="overview/standings")["blocks"][0]
     assert table["name"] == "standings" and len(table["rows"]) == len(names)
 

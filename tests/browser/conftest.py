@@ -67,7 +67,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
         while drawing and arena.fill_one(arena.studio):
             pass
         arena.studio.backends["fake"] = FakeBackend(seconds=seconds)
-        standings.follow(arena.ledger, arena.config)
+        standings.follow(arena.ledger, arena.config, arena.bank)
         if drawing:
             start(arena)
         with socket.create_server(("127.0.0.1", 0)) as free:

@@ -2,12 +2,16 @@
 
 import json
 import re
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from leaderboard import page
-from leaderboard.errors import HubError
+from leaderboard.errors import HubError, Unreadable
 from leaderboard.figures import FIGURES
 from leaderboard.live import LiveBoard
 from leaderboard.page import Pages
@@ -208,6 +212,21 @@ def test_a_sheet_is_computed_once_for_all_readers(monkeypatch):
     assert made == [1]
 
 
+def test_readers_who_ask_together_wait_for_one_answer(monkeypatch):
+    made = []
+
+    def slow(study):
+        made.append(threading.get_ident())
+        time.sleep(0.05)
+        return SHEETS["verdicts"](study)
+
+    monkeypatch.setitem(SHEETS, "pairs", slow)
+    pages = Pages(lambda: STUDIES["full"])
+    with ThreadPoolExecutor(8) as readers:
+        answers = set(readers.map(lambda _: pages.answer({"ask": "file", "name": "pairs"}), range(8)))
+    assert len(answers) == len(made) == 1
+
+
 def test_one_sheet_that_fails_is_a_message_and_the_others_go_on(monkeypatch):
     def fails(study):
         raise HubError("someone/votes: the Hub is away")
@@ -233,6 +252,15 @@ def test_downloads_are_the_sheets_and_the_contract():
     assert json.loads(board["text"]) == study.board.to_json() and board["name"] == "leaderboard.json"
     table = ask(pages, "file", name="standings")
     assert table["text"] == SHEETS["standings"](study).to_csv() and table["name"] == "standings.csv"
+
+
+def test_a_port_that_is_taken_is_one_clear_line():
+    from leaderboard.ui import serve
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Unreadable, match=rf"can't listen on 127\.0\.0\.1:{port}"):
+            serve(lambda: STUDIES["full"], port=port, block=False)
 
 
 def test_the_scripts_put_data_on_the_page_as_text_only():
