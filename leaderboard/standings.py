@@ -118,7 +118,7 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
     def points(column):
         return [value if math.isfinite(value) else None for value in cells(column + shift, float)]
 
-    columns = {
+    columns = {  # in the order of Standing's fields
         "rank": cells(rank),
         "rank_lower": cells(np.minimum(rank_lower, rank)),
         "rank_upper": cells(np.maximum(rank_upper, rank)),
@@ -136,7 +136,7 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
         "acceptability": cells((battles - bad) / met, float),
         "preliminary": cells(~established, bool),
     }
-    rows = [Standing(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    rows = [Standing(*row) for row in zip(*columns.values(), strict=True)]
     rows.sort(key=lambda row: (row.rating is None, -(row.rating or 0.0), -row.win_rate, -row.votes, row.model))
     status = {votes.models[m]: ratings.status[m] for m in taking_part}
     gap_p = _gap(rows, status, pairs, votes.models, spread if len(rated) else None, rated)

@@ -6,6 +6,7 @@ Elo (which needs the order) and clustered intervals (which need prompts) is comp
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -112,17 +113,17 @@ class Pairs:
         both = counts + turned
         return cls(counts[..., A_WINS] + turned[..., B_WINS], both[..., BOTH_GOOD], both[..., BOTH_BAD], counts)
 
-    @property
+    @cached_property
     def draws(self):
         """Draws of either kind, symmetric."""
         return self.both_good + self.both_bad
 
-    @property
+    @cached_property
     def battles(self):
         """Meetings, symmetric."""
         return self.wins + self.wins.T + self.draws
 
-    @property
+    @cached_property
     def score(self):
         """Wins and half the draws of i against j."""
         return self.wins + 0.5 * self.draws

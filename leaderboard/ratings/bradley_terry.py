@@ -28,7 +28,8 @@ def fit(pairs, start=None, tolerance=1e-12, most_steps=100):
     strength = start - start.mean()
 
     def likelihood(strength):
-        return -float((score * np.logaddexp(0.0, strength[None, :] - strength[:, None])).sum())
+        gap = strength[None, :] - strength[:, None]
+        return -float((score * (np.maximum(gap, 0.0) + np.log(1.0 + np.exp(-np.abs(gap))))).sum())
 
     def derivatives(strength):
         expected, information = fisher(pairs, strength)
