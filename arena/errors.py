@@ -17,7 +17,8 @@
     │   ├── ImageRejected          the image is blank or was blocked; never a loss for its model
     │   └── GenerationCancelled    the visitor withdrew the request, or the server is stopping
     ├── LedgerError                the store of record could not write; the vote was not acknowledged
-    └── PublishError               the Hub did not take a commit; what was pending is kept and tried again
+    ├── PublishError               the Hub did not take a commit; what was pending is kept and tried again
+    └── RestoreError               the dataset could not be read; what was taken in stays, the rest is tried again
 
 A visitor sees only `Refused` and `GenerationError` messages; the others are logged and shown generically.
 """
@@ -101,3 +102,11 @@ class LedgerError(ArenaError):
 
 class PublishError(ArenaError):
     code = "publish"
+
+
+class RestoreError(ArenaError):
+    code = "restore"
+
+    def __init__(self, message: str, retry_after: float = 0):
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds for which the Hub asks us to wait

@@ -9,89 +9,87 @@ tables' columns are those of `arena.records.TABLES`.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from arena.database import Database
 from arena.errors import AlreadyVoted, BattleExpired, LedgerError, NothingToWithdraw, UnknownBattle
 from arena.records import TABLES, Battle, Image, Prompt, Shard, Vote
-from arena.tables import FROM_PROMPT, SCHEMA_VERSION, UPGRADES, public, statements, to_image, to_prompt, to_vote
+from arena.tables import (
+    FROM_PROMPT,
+    PRIVATE,
+    SCHEMA_VERSION,
+    public,
+    statements,
+    to_image,
+    to_prompt,
+    to_vote,
+    upgrades,
+)
 
 
-class Ledger:
-    """Opens (or makes) the ledger at `path`. Safe to share between threads: each has its own connection, and
-    writers take turns. `clock` gives seconds since 1970. Raises LedgerError when the file cannot be used."""
+class Ledger(Database):
+    """Opens (or makes) the ledger at `path`. Safe to share between threads. `clock` gives seconds since 1970.
+    Raises LedgerError when the file cannot be used."""
 
-    def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.time):
-        self.path = Path(path)
+    def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.time, alone: bool = False):
+        super().__init__(path, alone=alone)
         self.clock = clock
-        self._connections: dict[threading.Thread, sqlite3.Connection] = {}
-        self._opening = threading.Lock()
-        self._write = threading.Lock()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._transaction() as db:
+            with self.transaction() as db:
                 version = db.execute("PRAGMA user_version").fetchone()[0]
-                for statement in statements() if version == 0 else UPGRADES.get(version, ()):
+                for statement in statements() if version == 0 else upgrades(version):
                     db.execute(statement)
-        except (OSError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
             raise LedgerError(f"{self.path}: cannot be used as a ledger ({error})") from error
-        if version not in (0, SCHEMA_VERSION, *UPGRADES):
+        if not 0 <= version <= SCHEMA_VERSION:
             raise LedgerError(f"{self.path}: written by another version (schema {version}, ours is {SCHEMA_VERSION})")
 
     def now(self) -> int:
         """The present, in milliseconds."""
         return int(self.clock() * 1000)
 
-    def close(self) -> None:
-        """Close every thread's connection; a later call opens a new one."""
-        with self._write, self._opening:
-            for connection in self._connections.values():
-                connection.close()
-            self._connections.clear()
-
     # -- prompts and images ------------------------------------------------------------------------------
 
     def add_prompts(self, prompts: Iterable[Prompt], *, private: bool = False) -> None:
         """Prompts that are there already are left as they are."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             for prompt in prompts:
                 self._insert(db, "prompts", {**asdict(prompt), "private": private}, "OR IGNORE")
 
     def add_image(self, image: Image) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             self._insert(db, "images", asdict(image), "OR IGNORE")
 
     def prompt(self, prompt_id: str) -> Prompt | None:
-        row = self._one("SELECT * FROM prompts WHERE prompt_id = ?", prompt_id)
+        row = self.one("SELECT * FROM prompts WHERE prompt_id = ?", prompt_id)
         return to_prompt(row) if row else None
 
     def prompts(self, *, source: str | None = None) -> list[Prompt]:
         """Public prompts, oldest first."""
         sql = "SELECT * FROM prompts WHERE private = 0" + (" AND prompt_source = ?" if source else "") + " ORDER BY seq"
-        return [to_prompt(row) for row in self._all(sql, *([source] if source else []))]
+        return [to_prompt(row) for row in self.all(sql, *([source] if source else []))]
 
     def image(self, image_id: str) -> Image | None:
-        row = self._one("SELECT * FROM images WHERE image_id = ?", image_id)
+        row = self.one("SELECT * FROM images WHERE image_id = ?", image_id)
         return to_image(row) if row else None
 
     def banked_images(self) -> list[Image]:
         """Every image that may be served to anybody, oldest first."""
-        return [to_image(row) for row in self._all("SELECT * FROM images WHERE private = 0 ORDER BY seq")]
+        return [to_image(row) for row in self.all("SELECT * FROM images WHERE private = 0 ORDER BY seq")]
 
     def private_images(self, before: int) -> list[str]:
         """Ids of private images that were made before `before` (milliseconds)."""
-        rows = self._all("SELECT image_id FROM images WHERE private = 1 AND created_at < ?", before)
+        rows = self.all("SELECT image_id FROM images WHERE private = 1 AND created_at < ?", before)
         return [row["image_id"] for row in rows]
 
     # -- battles -----------------------------------------------------------------------------------------
 
     def add_battle(self, battle: Battle) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             self._insert(db, "battles", {
                 "battle_id": battle.battle_id, "voter": battle.voter, "prompt_id": battle.prompt.prompt_id,
                 "image_a": battle.image_a.image_id, "image_b": battle.image_b.image_id, "mode": battle.mode,
@@ -100,31 +98,31 @@ class Ledger:
             })  # fmt: skip
 
     def battle(self, battle_id: str) -> Battle | None:
-        row = self._one("SELECT * FROM battles WHERE battle_id = ?", battle_id)
+        row = self.one("SELECT * FROM battles WHERE battle_id = ?", battle_id)
         return self._battle(row) if row else None
 
     def open_battles(self, voter: str, since: int) -> list[Battle]:
         """The voter's battles that are neither voted nor voided nor older than `since`, oldest first: what a
         reload or a restart goes on with."""
-        rows = self._all("SELECT * FROM battles b WHERE voter = ? AND created_at >= ? AND voided IS NULL "
+        rows = self.all("SELECT * FROM battles b WHERE voter = ? AND created_at >= ? AND voided IS NULL "
                          "AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id) "
                          "ORDER BY created_at, rowid", voter, since)  # fmt: skip
-        return [self._battle(row) for row in rows]
+        return [battle for row in rows if (battle := self._battle(row))]
 
     def image_of_token(self, token: str) -> str | None:
         """The image that is served under this token."""
-        row = self._one("SELECT image_a AS image FROM battles WHERE token_a = ? UNION ALL "
+        row = self.one("SELECT image_a AS image FROM battles WHERE token_a = ? UNION ALL "
                         "SELECT image_b FROM battles WHERE token_b = ?", token, token)  # fmt: skip
         return row["image"] if row else None
 
     def void_battle(self, battle_id: str, reason: str) -> None:
         """Nobody can vote on it any more, and nothing counts for or against its models."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("UPDATE battles SET voided = ? WHERE battle_id = ? AND voided IS NULL", (reason, battle_id))
 
     def seen(self, voter: str) -> list[tuple[str, str, str]]:
         """(prompt_id, image_a, image_b) of every battle that was served to this voter."""
-        rows = self._all("SELECT prompt_id, image_a, image_b FROM battles WHERE voter = ?", voter)
+        rows = self.all("SELECT prompt_id, image_a, image_b FROM battles WHERE voter = ?", voter)
         return [tuple(row) for row in rows]
 
     # -- votes -------------------------------------------------------------------------------------------
@@ -132,7 +130,7 @@ class Ledger:
     def cast_vote(self, battle_id: str, voter: str, make: Callable[[Battle], Vote], *, not_before: int) -> Vote:
         """Write the vote that `make(battle)` returns, if this voter may still cast it; on disk when this
         returns. Raises UnknownBattle, AlreadyVoted or BattleExpired, and then nothing changed."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             row = db.execute("SELECT * FROM battles WHERE battle_id = ? AND voter = ?", (battle_id, voter)).fetchone()
             if row is None:
                 raise UnknownBattle("This battle is not known here, or was served to somebody else.")
@@ -140,19 +138,24 @@ class Ledger:
                 raise AlreadyVoted("You have already voted on this battle.")
             if row["voided"] or row["created_at"] < not_before:
                 raise BattleExpired("This battle has expired. Here is a fresh one.")
-            vote = make(self._battle(row))
+            battle = self._battle(row)
+            if battle is None:
+                raise BattleExpired("The images of this battle are not here any more. Here is a fresh one.")
+            vote = make(battle)
             self._insert(db, "votes", asdict(vote))
         return vote
 
     def exclude(self, vote_id: str, reason: str) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             self._exclude(db, vote_id, reason)
 
     def withdraw(self, battle_id: str, voter: str) -> Vote:
         """Exclude the voter's vote on `battle_id` as withdrawn, if it is the last one that they cast and it
         still stands. Raises NothingToWithdraw otherwise."""
-        with self._transaction() as db:
-            row = db.execute("SELECT * FROM votes WHERE voter = ? ORDER BY seq DESC LIMIT 1", (voter,)).fetchone()
+        with self.transaction() as db:
+            row = db.execute(
+                "SELECT * FROM votes WHERE voter = ? ORDER BY created_at DESC, seq DESC LIMIT 1", (voter,)
+            ).fetchone()
             if row is None or row["battle_id"] != battle_id:
                 raise NothingToWithdraw("Only your last vote can be taken back.")
             if db.execute("SELECT 1 FROM exclusions WHERE vote_id = ?", (row["vote_id"],)).fetchone():
@@ -161,7 +164,7 @@ class Ledger:
         return to_vote(row)
 
     def vote_of(self, battle_id: str) -> Vote | None:
-        row = self._one("SELECT * FROM votes WHERE battle_id = ?", battle_id)
+        row = self.one("SELECT * FROM votes WHERE battle_id = ?", battle_id)
         return to_vote(row) if row else None
 
     def votes_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
@@ -179,11 +182,11 @@ class Ledger:
         """Standing votes on this pair of images, whichever side each was on: {"a": , "b": , "both_good": ,
         "both_bad": }, where a is `image_a`."""
         record = {"a": 0, "b": 0, "both_good": 0, "both_bad": 0}
-        rows = self._all(
+        rows = self.all(
             "SELECT image_a, winner, COUNT(*) AS n FROM votes v WHERE ((image_a = ? AND image_b = ?) OR "
             "(image_a = ? AND image_b = ?)) AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.vote_id = v.vote_id "
             "AND e.reason != 'restored' AND NOT EXISTS (SELECT 1 FROM exclusions r WHERE r.vote_id = e.vote_id "
-            "AND r.reason = 'restored' AND r.seq > e.seq)) GROUP BY image_a, winner",
+            "AND r.reason = 'restored' AND (r.created_at, r.seq) > (e.created_at, e.seq))) GROUP BY image_a, winner",
             image_a, image_b, image_b, image_a)  # fmt: skip
         for row in rows:
             winner = row["winner"]
@@ -196,11 +199,11 @@ class Ledger:
 
     def is_named(self, voter: str) -> bool:
         """Whether this voter agreed that their name goes with their votes."""
-        return self._one("SELECT 1 FROM named_voters WHERE voter = ?", voter) is not None
+        return self.one("SELECT 1 FROM named_voters WHERE voter = ?", voter) is not None
 
     def set_named(self, voter: str, agreed: bool) -> None:
         """Keep, or forget, that this voter agreed. Only the hash is kept here; a name is written with a vote."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             if agreed:
                 self._insert(db, "named_voters", {"voter": voter}, "OR IGNORE")
             else:
@@ -209,50 +212,65 @@ class Ledger:
     # -- publishing --------------------------------------------------------------------------------------
 
     def unsealed(self, table: str, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """(seq, published row) of rows that no shard holds yet, ascending; images come without their bytes,
-        and what is private never comes."""
-        row = self._one('SELECT COALESCE(MAX(last_seq), 0) AS seq FROM shards WHERE "table" = ?', table)
-        return self._published(table, row["seq"], limit)
+        """(seq, published row) of rows that no shard holds yet, ascending; images come without their bytes. What
+        is private never comes, and neither does what the dataset has already (`arena.intake`)."""
+        return self._published(table, self.sealed_to(table), limit, "t.from_hub = 0 AND ")
+
+    def sealed_to(self, table: str) -> int:
+        """The last row (seq) that a shard of `table` holds; 0 where there is none."""
+        return self.one('SELECT COALESCE(MAX(last_seq), 0) AS seq FROM shards WHERE "table" = ?', table)["seq"]
+
+    def unpublished(self) -> int:
+        """Rows that the Hub does not have yet, as far as we know: unsealed, or in a pending shard."""
+        unsealed = " + ".join(
+            f"(SELECT COUNT(*) FROM {table} WHERE {'private = 0 AND ' * (table in PRIVATE)}from_hub = 0 AND seq > "
+            f"(SELECT COALESCE(MAX(last_seq), 0) FROM shards WHERE \"table\" = '{table}'))"
+            for table in TABLES
+        )
+        pending = "(SELECT COALESCE(SUM(rows), 0) FROM shards WHERE published_at IS NULL)"
+        return self.one(f"SELECT {unsealed} + {pending} AS n")["n"]
 
     def record_shard(self, shard: Shard) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             self._insert(db, "shards", asdict(shard))
 
     def pending_shards(self) -> list[Shard]:
         """Sealed shards that the Hub does not have yet, oldest first."""
-        rows = self._all("SELECT * FROM shards WHERE published_at IS NULL ORDER BY rowid")
+        rows = self.all("SELECT * FROM shards WHERE published_at IS NULL ORDER BY rowid")
         return [Shard(**{k: row[k] for k in Shard.__slots__}) for row in rows]
 
     def mark_published(self, paths: Sequence[str], now: int) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany("UPDATE shards SET published_at = ? WHERE path = ?", [(now, path) for path in paths])
 
     def counts(self) -> dict[str, int]:
         """Rows of each published table (what is private left out)."""
-        return {table: self._one(f"SELECT COUNT(*) AS n FROM {table}{public(table)}")["n"] for table in TABLES}
+        return {table: self.one(f"SELECT COUNT(*) AS n FROM {table}{public(table)}")["n"] for table in TABLES}
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    def _published(self, table: str, after: int, limit: int) -> list[tuple[int, dict[str, Any]]]:
+    def _published(self, table: str, after: int, limit: int, where: str = "") -> list[tuple[int, dict[str, Any]]]:
         columns = [c for c, t in TABLES[table].items() if t != "image"]
         if table == "images":
             chosen = ", ".join(f"p.{c}" if c in FROM_PROMPT else f"t.{c}" for c in columns)
             source = "images t JOIN prompts p USING (prompt_id) WHERE t.private = 0 AND"
         else:
             chosen = ", ".join(f"t.{c}" for c in columns)
-            source = f"{table} t WHERE " + ("t.private = 0 AND" if table == "prompts" else "")
-        rows = self._all(f"SELECT t.seq, {chosen} FROM {source} t.seq > ? ORDER BY t.seq LIMIT ?", after, limit)
+            source = f"{table} t WHERE " + ("t.private = 0 AND" if table in PRIVATE else "")
+        rows = self.all(f"SELECT t.seq, {chosen} FROM {source} {where}t.seq > ? ORDER BY t.seq LIMIT ?", after, limit)
         bools = [c for c, t in TABLES[table].items() if t == "bool"]
         return [(row[0], {**dict(zip(columns, tuple(row)[1:], strict=True)), **{c: bool(row[c]) for c in bools}})
                 for row in rows]  # fmt: skip
 
     def _exclude(self, db: sqlite3.Connection, vote_id: str, reason: str) -> None:
-        self._insert(db, "exclusions", {"vote_id": vote_id, "reason": reason, "created_at": self.now(), "extra": "{}"})
+        row = {"vote_id": vote_id, "reason": reason, "created_at": self.now(), "extra": "{}"}
+        self._insert(db, "exclusions", row, "OR IGNORE")
 
-    def _battle(self, row: sqlite3.Row) -> Battle:
+    def _battle(self, row: sqlite3.Row) -> Battle | None:
+        """None where its images are not on record: private ones do not come back from the dataset."""
         prompt, a, b = self.prompt(row["prompt_id"]), self.image(row["image_a"]), self.image(row["image_b"])
         if prompt is None or a is None or b is None:
-            raise LedgerError(f"battle {row['battle_id']} points at a prompt or image that is not there")
+            return None
         return Battle(row["battle_id"], row["voter"], prompt, a, b, row["mode"], row["served_from"],
                       row["pair_probability"], row["created_at"], row["token_a"], row["token_b"])  # fmt: skip
 
@@ -262,46 +280,3 @@ class Ledger:
         names = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join("?" * len(row))
         db.execute(f"INSERT {conflict} INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
-
-    def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        return self._read(sql, values).fetchone()
-
-    def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        return self._read(sql, values).fetchall()
-
-    def _read(self, sql: str, values: Sequence[Any]) -> sqlite3.Cursor:
-        try:
-            return self._connection().execute(sql, tuple(values))
-        except sqlite3.Error as error:
-            raise LedgerError(f"{self.path}: cannot be read ({error})") from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One writer at a time; everything or nothing. The commit is the fsync."""
-        with self._write:
-            db = self._connection()
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                yield db
-                db.execute("COMMIT")
-            except BaseException as error:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
-                    raise LedgerError(f"{self.path}: could not be written; nothing changed ({error})") from error
-                raise
-
-    def _connection(self) -> sqlite3.Connection:
-        """This thread's connection. Threads that have ended leave theirs behind; they are closed here."""
-        thread = threading.current_thread()
-        connection = self._connections.get(thread)
-        if connection is None:
-            connection = sqlite3.connect(self.path, isolation_level=None, timeout=10, check_same_thread=False)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            with self._opening:
-                for other in [t for t in self._connections if not t.is_alive()]:
-                    self._connections.pop(other).close()
-                self._connections[thread] = connection
-        return connection

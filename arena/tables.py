@@ -1,7 +1,8 @@
 """The ledger's tables: the SQL that makes them, and how their rows become records.
 
-Published tables have the columns of `arena.records.TABLES`; battles, shards and the voters who agreed to be named
-are the ledger's own.
+Published tables have the columns of `arena.records.TABLES`. Their column `from_hub` is 1 in rows that came from the
+dataset (see `arena.intake`), which are never published again. Battles, shards, what was read of the dataset, and the
+voters who agreed to be named are the ledger's own.
 """
 
 from __future__ import annotations
@@ -11,28 +12,60 @@ from collections.abc import Iterator
 
 from arena.records import TABLES, Image, Prompt, Vote
 
-SCHEMA_VERSION = 2  # raised with every change of a table
+SCHEMA_VERSION = 3  # raised with every change of a table
 _NAMED_VOTERS = "CREATE TABLE named_voters (voter TEXT PRIMARY KEY)"
+_FROM_HUB = "from_hub INTEGER NOT NULL DEFAULT 0"
+_EXCLUDED_ONCE = "CREATE UNIQUE INDEX excluded_once ON exclusions (vote_id, reason, created_at)"
+# Shards of the dataset whose rows are all here, and pictures of the dataset that the bank has yet to fetch: each is
+# in a row group of the shard at `path`.
+_READ_SHARDS = "CREATE TABLE read_shards (path TEXT PRIMARY KEY)"
+_AWAITED = "CREATE TABLE awaited (image_id TEXT PRIMARY KEY, path TEXT NOT NULL, row_group INTEGER NOT NULL)"
+_VERSION_3 = ("votes", "images", "prompts", "exclusions")  # the published tables of that version
+
+
+def _own_rows(table: str) -> str:
+    """With it, what is to be published is found at once among any number of rows from the dataset."""
+    return f"CREATE INDEX own_{table} ON {table} (seq) WHERE from_hub = 0"
+
+
 # What makes a ledger of an earlier version one of the next.
-UPGRADES = {1: (_NAMED_VOTERS, "PRAGMA user_version = 2")}
+_UPGRADES = {
+    1: (_NAMED_VOTERS,),
+    2: (
+        *(f"ALTER TABLE {table} ADD COLUMN {_FROM_HUB}" for table in _VERSION_3),
+        *map(_own_rows, _VERSION_3),
+        "DELETE FROM exclusions WHERE seq NOT IN (SELECT MIN(seq) FROM exclusions GROUP BY vote_id, reason, created_at)",
+        "DROP INDEX exclusions_of_a_vote",
+        _EXCLUDED_ONCE,
+        _READ_SHARDS,
+        _AWAITED,
+    ),
+}
 _SQL_TYPES = {"string": "TEXT", "json": "TEXT", "timestamp": "INTEGER", "int64": "INTEGER", "int8": "INTEGER",
               "bool": "INTEGER", "float32": "REAL", "float64": "REAL"}  # fmt: skip
-_KEYS = {"votes": "vote_id", "images": "image_id", "prompts": "prompt_id"}
+KEYS = {"votes": "vote_id", "images": "image_id", "prompts": "prompt_id"}
+PRIVATE = ("images", "prompts")  # tables with rows that are never published, in their column `private`
 # Columns of images that are the prompt's are not stored twice; they are joined when a row is published.
 FROM_PROMPT = ("prompt", "category", "sub_category", "complexity")
 
 
+def kept_columns(table: str) -> dict[str, str]:
+    """The columns of a published table that the ledger stores, with their types."""
+    return {c: t for c, t in TABLES[table].items()
+            if t != "image" and not (table == "images" and c in FROM_PROMPT)}  # fmt: skip
+
+
 def statements() -> Iterator[str]:
     """The SQL that makes a new ledger."""
-    for table, columns in TABLES.items():
-        kept = [(c, t) for c, t in columns.items() if t != "image" and not (table == "images" and c in FROM_PROMPT)]
-        body = ", ".join(f"{c} {_SQL_TYPES[t]} NOT NULL" for c, t in kept)
-        private = ", private INTEGER NOT NULL" if table in ("images", "prompts") else ""
-        unique = f", UNIQUE ({_KEYS[table]})" if table in _KEYS else ""
-        yield f"CREATE TABLE {table} (seq INTEGER PRIMARY KEY AUTOINCREMENT, {body}{private}{unique})"
+    for table in TABLES:
+        body = ", ".join(f"{c} {_SQL_TYPES[t]} NOT NULL" for c, t in kept_columns(table).items())
+        private = ", private INTEGER NOT NULL" if table in PRIVATE else ""
+        unique = f", UNIQUE ({KEYS[table]})" if table in KEYS else ""
+        yield f"CREATE TABLE {table} (seq INTEGER PRIMARY KEY AUTOINCREMENT, {body}{private}, {_FROM_HUB}{unique})"
+        yield _own_rows(table)
     yield "CREATE UNIQUE INDEX one_vote_a_battle ON votes (battle_id)"
     yield "CREATE INDEX votes_of_a_voter ON votes (voter, seq)"
-    yield "CREATE INDEX exclusions_of_a_vote ON exclusions (vote_id)"
+    yield _EXCLUDED_ONCE
     yield "CREATE INDEX images_of_a_prompt ON images (prompt_id)"
     yield ("CREATE TABLE battles (battle_id TEXT PRIMARY KEY, voter TEXT NOT NULL, prompt_id TEXT NOT NULL, "
            "image_a TEXT NOT NULL, image_b TEXT NOT NULL, mode TEXT NOT NULL, served_from TEXT NOT NULL, "
@@ -44,12 +77,20 @@ def statements() -> Iterator[str]:
     yield ("CREATE TABLE shards (path TEXT PRIMARY KEY, \"table\" TEXT NOT NULL, first_seq INTEGER NOT NULL, "
            "last_seq INTEGER NOT NULL, rows INTEGER NOT NULL, sha256 TEXT NOT NULL, sealed_at INTEGER NOT NULL, "
            "published_at INTEGER)")  # fmt: skip
-    yield _NAMED_VOTERS
+    yield from (_NAMED_VOTERS, _READ_SHARDS, _AWAITED)
     yield f"PRAGMA user_version = {SCHEMA_VERSION}"
 
 
+def upgrades(version: int) -> Iterator[str]:
+    """The SQL that makes a ledger of this `version` one of ours; none where it is, or where it cannot be."""
+    if version in _UPGRADES:
+        for step in range(version, SCHEMA_VERSION):
+            yield from _UPGRADES[step]
+        yield f"PRAGMA user_version = {SCHEMA_VERSION}"
+
+
 def public(table: str) -> str:
-    return " WHERE private = 0" if table in ("images", "prompts") else ""
+    return " WHERE private = 0" if table in PRIVATE else ""
 
 
 def to_prompt(row: sqlite3.Row) -> Prompt:

@@ -5,12 +5,15 @@ import subprocess
 import sys
 import threading
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
+from arena import intake
 from arena.errors import AlreadyVoted, BattleExpired, LedgerError, NothingToWithdraw, UnknownBattle
 from arena.ledger import Ledger
 from arena.records import TABLES, Battle, Image, Prompt, Shard, Vote, new_id
+from arena.tables import kept_columns
 
 
 def image(prompt: Prompt, model: str, private=False) -> Image:
@@ -232,18 +235,39 @@ def test_a_ledger_of_another_version_is_refused(tmp_path):
         Ledger(path)
 
 
-def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path, served):
-    path = tmp_path / "old.sqlite"
-    Ledger(path).close()
+def layout(path) -> dict:
+    """Columns and indexes of every table."""
     with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE named_voters")
-        db.execute("PRAGMA user_version = 1")
+        tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        indexes = sorted(row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'"))
+        return {"indexes": indexes, **{t: db.execute(f"PRAGMA table_info({t})").fetchall() for t in tables}}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_ledger_of_an_earlier_version_is_brought_up_to_date(tmp_path, version):
+    path, new = tmp_path / "old.sqlite", tmp_path / "new.sqlite"
+    with sqlite3.connect(path) as db:
+        db.executescript((Path(__file__).parent / "ledgers" / f"version-{version}.sql").read_text())
+    Ledger(new).close()
     for _ in range(2):
         ledger = Ledger(path)
-        assert ledger.is_named("ann") is False
+        assert ledger.counts() == {"votes": 4, "images": 4, "prompts": 2, "exclusions": 1}
+        assert [len(ledger.unsealed(table, -1)) for table in TABLES] == [1, 0, 0, 1]
+        assert ledger.unpublished() == 11 and len(ledger.pending_shards()) == 3
+        assert len({row["vote_id"] for _, row in ledger.votes_after(0)}) == 4
         ledger.set_named("bob", True)
-        assert ledger.is_named("bob")
+        assert ledger.is_named("bob") and ledger.is_named("voter1") == (version == 2)
         ledger.close()
+    assert layout(path) == layout(new)
+
+
+def test_the_last_vote_is_the_last_in_time_whatever_came_from_elsewhere_since(ledger, served):
+    first, last = served(), served()
+    elsewhere = {**asdict(vote_of(first, now=4)), "vote_id": new_id(), "battle_id": new_id()}
+    cast(ledger, last)
+    intake.take(ledger, "votes", [tuple(elsewhere[column] for column in kept_columns("votes"))])
+    assert [row["vote_id"] for _, row in ledger.votes_after(0)][-1] == elsewhere["vote_id"]
+    assert ledger.withdraw(last.battle_id, "ann").battle_id == last.battle_id
 
 
 def test_the_choice_to_be_named_is_kept_and_forgotten(tmp_path):

@@ -1,0 +1,122 @@
+"""Rows that come from the dataset into the ledger: of a disk that is gone, or of another replica.
+
+They are kept with `from_hub` = 1, so that they are never published again. Rows that are here already are left as
+they are, whatever shard they come in, so the same shard, or one into which several were made, changes nothing. A
+shard counts as read with its last rows, in one transaction: whatever is cut short is read again and does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from arena.ledger import Ledger
+from arena.records import WINNERS
+from arena.tables import KEYS, PRIVATE, kept_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Values = tuple[Any, ...]  # of `kept_columns(table)`, in that order
+
+# What an absent value becomes: a column that a row's version did not know yet, or null where we keep none.
+_ABSENT = {"string": "", "json": "{}", "bool": False, "float32": 0.0, "float64": 0.0}
+# A row without one of these says nothing.
+_NEEDED = {
+    "votes": ("vote_id", "battle_id", "model_a", "model_b"),
+    "images": ("image_id", "prompt_id", "model"),
+    "prompts": ("prompt_id", "prompt"),
+    "exclusions": ("vote_id", "reason"),
+}
+# Tokens are fresh: nobody is shown these battles again, but nobody is served them a second time either.
+_BATTLES = """
+    INSERT OR IGNORE INTO battles (battle_id, voter, prompt_id, image_a, image_b, mode, served_from, pair_probability,
+                                   created_at, token_a, token_b)
+    SELECT battle_id, voter, prompt_id, image_a, image_b, mode, served_from, pair_probability,
+           created_at - CAST(1000 * seconds_to_vote AS INTEGER), lower(hex(randomblob(16))), lower(hex(randomblob(16)))
+    FROM votes WHERE seq > ?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A picture of the dataset that the bank does not have yet: in a row group of the shard at `path`."""
+
+    image_id: str
+    path: str
+    row_group: int
+    prompt_id: str = ""
+    model: str = ""
+
+
+def rows_of(table: str, batch: pa.RecordBatch | pa.Table) -> list[Values]:
+    """What the ledger keeps of a piece of a shard, whatever other columns it has; rows that say nothing, or hold
+    an outcome that is none of ours, are left out. Raises pyarrow.ArrowException for values of another kind."""
+    kinds, names = kept_columns(table), set(batch.schema.names)
+    columns = [_values(batch.column(c), kind) if c in names else [_ABSENT.get(kind, 0)] * batch.num_rows
+               for c, kind in kinds.items()]  # fmt: skip
+    places = [list(kinds).index(c) for c in _NEEDED.get(table, ())]
+    rows = [row for row in zip(*columns, strict=True) if all(row[place] for place in places)]
+    if table == "votes":
+        winner = list(kinds).index("winner")
+        rows = [row for row in rows if row[winner] in WINNERS]
+    return rows
+
+
+def _values(column: pa.Array | pa.ChunkedArray, kind: str) -> list[Any]:
+    import pyarrow as pa
+
+    types = {"string": pa.string(), "json": pa.string(), "bool": pa.bool_(), "float32": pa.float64(),
+             "float64": pa.float64()}  # fmt: skip
+    if kind == "timestamp":
+        column = column.cast(pa.timestamp("ms", tz="UTC"), safe=False)
+    column = column.cast(types.get(kind, pa.int64()))
+    return column.fill_null(_ABSENT.get(kind, 0)).to_pylist()
+
+
+def unread(ledger: Ledger, paths: Iterable[str]) -> set[str]:
+    """Those of the dataset's shards that neither were sealed here nor have been read."""
+    known = ledger.all("SELECT path FROM shards UNION ALL SELECT path FROM read_shards")
+    return set(paths) - {row["path"] for row in known}
+
+
+def take(ledger: Ledger, table: str, rows: Sequence[Values], *, end_of: str | None = None,
+         pictures: Iterable[Awaited] = ()) -> int:  # fmt: skip
+    """Keep rows of the dataset, and the `pictures` that are to be fetched for them; how many were new. `end_of` is
+    the shard that is read to its end with them."""
+    names = [*kept_columns(table), *(["private"] if table in PRIVATE else []), "from_hub"]
+    fixed = (0, 1) if table in PRIVATE else (1,)
+    marks = ", ".join("?" * len(names))
+    conflict = "DO NOTHING"
+    if table in PRIVATE:  # a prompt or image that we made too and have not sealed: the dataset has it, so that is done
+        conflict = f"({KEYS[table]}) DO UPDATE SET from_hub = 1 WHERE private = 0 AND from_hub = 0 AND seq > ?"
+    sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT {conflict}"
+    with ledger.transaction() as db:
+        more = (ledger.sealed_to(table),) if table in PRIVATE else ()
+        last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        before = last["seq"] if last else 0
+        db.executemany(sql, [(*row, *fixed, *more) for row in rows])
+        if table == "votes":
+            db.execute(_BATTLES, (before,))
+        places = [(p.image_id, p.path, p.row_group) for p in pictures]
+        db.executemany("INSERT OR REPLACE INTO awaited (image_id, path, row_group) VALUES (?, ?, ?)", places)
+        if end_of is not None:
+            db.execute("INSERT OR IGNORE INTO read_shards (path) VALUES (?)", (end_of,))
+        return db.execute(f"SELECT COUNT(*) AS n FROM {table} WHERE seq > ?", (before,)).fetchone()["n"]
+
+
+def awaited(ledger: Ledger) -> list[Awaited]:
+    """Pictures that are still to be fetched, those made last first."""
+    rows = ledger.all("SELECT image_id, path, row_group, prompt_id, model FROM awaited JOIN images USING (image_id) "
+                      "WHERE private = 0 ORDER BY created_at DESC, seq DESC")  # fmt: skip
+    return [Awaited(*row) for row in rows]
+
+
+def count_awaited(ledger: Ledger) -> int:
+    return ledger.one("SELECT COUNT(*) AS n FROM awaited")["n"]
+
+
+def forget_awaited(ledger: Ledger, image_ids: Iterable[str]) -> None:
+    """These have come, or never will."""
+    with ledger.transaction() as db:
+        db.executemany("DELETE FROM awaited WHERE image_id = ?", [(image_id,) for image_id in image_ids])
