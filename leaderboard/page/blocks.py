@@ -26,7 +26,7 @@ def sheet_block(study, sheet):
         "kind": "sheet",
         "name": sheet.name,
         "title": sheet.title,
-        "caption": sheet.caption,
+        "caption": sheet.caption if sheet.name != "standings" else "",  # the page's head says what they are
         "columns": [
             {
                 "key": column.key,

@@ -48,7 +48,11 @@ def head(study):
         "method": METHOD_WORDS.get(board.method, board.method),
         "by": board.by.replace("_", "-"),
         "alarms": [named(study, note) for note in board.notes if note.startswith(ALARMS)],
-        "warnings": [measure.name for measure in study.quality if measure.warning],
+        "warnings": [
+            measure.name + (f" ({measure.value})" if "(" not in measure.value else "")
+            for measure in study.quality
+            if measure.warning
+        ],
         "notes": [named(study, note) for note in board.notes if not note.startswith(ALARMS)],
         "models": models(study),
         "tabs": [

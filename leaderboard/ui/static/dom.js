@@ -29,7 +29,7 @@ const thousands = (n) => n.toLocaleString('en');
 const many = (n, one, more = one + 's') => `${thousands(n)} ${n === 1 ? one : more}`;
 
 function save(name, type, content) {
-  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const url = URL.createObjectURL(new Blob([content], { type }));
   make('a', { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }

@@ -133,6 +133,7 @@ function makeSheet(block, headed) {
     if (text === drawn) return;
     drawn = text;
     caption.textContent = fresh.caption;
+    caption.hidden = !fresh.caption;
     table.show(fresh);
   };
   node.redraw = table.redraw;
