@@ -15,6 +15,7 @@ from arena.guard import VoterKey
 from arena.ledger import Ledger
 from arena.publisher import HubTarget, Publisher
 from arena.service import Arena, Ticker
+from arena.storage import storage_of
 from arena.studio import Studio
 
 
@@ -25,7 +26,7 @@ def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes 
     model, for tests and for measuring what is not generation. Raises ConfigError, LedgerError."""
     config_path, data_dir = Path(config_path), Path(data_dir)
     config = load_config(config_path)
-    ledger = Ledger(data_dir / "ledger.sqlite")
+    ledger = Ledger(data_dir / "ledger.sqlite", alone=storage_of(data_dir, config.storage) == "bucket")
     bank = Bank(data_dir / "bank", display_px=config.bank.display_px)
     backends = {name: make_backend("fake" if fake else name, config_dir=config_path.resolve().parent,
                                    memory_gb=config.memory_gb, hf_token=hf_token)

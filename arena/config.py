@@ -143,6 +143,9 @@ class ArenaConfig(_Strict):
     hub: HubSettings = HubSettings()
     bank: BankSettings = BankSettings()
     limits: LimitSettings = LimitSettings()
+    storage: Literal["auto", "disk", "bucket"] = Field(
+        "auto", description="what the data folder is on: a disk, or a bucket or network share that is mounted there"
+    )
     memory_gb: float | None = Field(None, gt=0, description="memory for loaded models; by default what the device has")
 
     @model_validator(mode="after")

@@ -29,7 +29,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"bank", "guard", "matchmaking", "hub", "dataset_card", "intake"},
         {"backends", "ledger", "prompts", "shards"},
         {"config", "tables", "storage", "database"},
-        {"records", "reveal", "errors", "embedded"},
+        {"records", "reveal", "errors", "logs", "embedded"},
         {"__init__"},
     ],
     "leaderboard": [

@@ -92,7 +92,8 @@ def _where(meta: Mapping[str, Any]) -> str:
                 f"{escape(meta.get('dataset_licence') or 'the licence that it names')}, a moment after they are cast.</p>")  # fmt: skip
     else:
         text = "<p>This arena keeps its votes locally: no Hub dataset is configured. Nothing leaves the server.</p>"
-    return f'<h2>Where votes go</h2>\n<div class="where">{text}</div>'
+    # status.js fills the last line with what /health says of publishing.
+    return f'<h2>Where votes go</h2>\n<div class="where">{text}<p id="ia-status"></p></div>'
 
 
 def _recorded() -> str:

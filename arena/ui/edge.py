@@ -29,6 +29,7 @@ from arena.guard import RateLimit, VoterKey
 COOKIE = "arena_visitor"
 YEAR = 365 * 24 * 3600
 API = "/gradio_api/"
+HEALTH = "/health"
 
 # Gradio's own routes, as the page uses them. All else under /gradio_api (uploads, streams, recordings, component
 # servers, deep links, run history, the proxy, code editing) is not there, and neither is what BLOCKED lists.
@@ -65,6 +66,8 @@ class Limits:
     joins_of_address: tuple[float, float] = (10, 100)
     # Cookies are free, so new ones for an address are what bounds a flood of fresh visitors.
     newcomers: tuple[float, float] = (2, 300)
+    # /health writes to the disk to see whether that works.
+    health_of_address: tuple[float, float] = (2, 30)
 
 
 class Denied(Refused):
@@ -100,7 +103,7 @@ class Guard:
         self.csp = CSP + (SPACE_FRAMES if on_space else "")
         self.posts, self.posts_of_address = RateLimit(*limits.posts), RateLimit(*limits.posts_of_address)
         self.joins, self.joins_of_address = RateLimit(*limits.joins), RateLimit(*limits.joins_of_address)
-        self.newcomers = RateLimit(*limits.newcomers)
+        self.newcomers, self.health_of_address = RateLimit(*limits.newcomers), RateLimit(*limits.health_of_address)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -118,6 +121,8 @@ class Guard:
             if scope["method"] == "POST":
                 self._admit_post(scope, headers, voter, address)
                 receive = replay(await read_body(headers, receive, self.limits.body_bytes), receive)
+            elif scope["path"] == HEALTH:
+                self.health_of_address.spend(address, "so many looks at the server's health from one place")
         except Refused as refused:
             return await error_response(refused, gradio=scope["path"].startswith(API))(scope, receive, send)
         await self.app(scope, receive, send)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.middleware import Middleware
 
 from arena.errors import ConfigError
+from arena.logs import adopt_server
 from arena.ui.edge import Guard, Limits
 from arena.ui.routes import Api
 
@@ -100,6 +101,7 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
             **page_assets(),
         )
         demo.server.config.timeout_keep_alive = KEEP_ALIVE
+        adopt_server()
         served = Served(arena, api, demo)
         print(f"{arena.config.title} is at {served.url} (Ctrl+C stops it)", flush=True)
         if stopped is not None:

@@ -25,7 +25,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from arena.errors import NoBattle, Refused, TooFast
-from arena.ui.edge import error_response, name_of_request, voter_of_request
+from arena.health import health
+from arena.ui.edge import HEALTH, error_response, name_of_request, voter_of_request
 
 if TYPE_CHECKING:
     from arena.records import BlindBattle
@@ -143,6 +144,7 @@ class Api:
         self._lock = threading.Lock()
         self._running = 0
         self._closed = False
+        self._began = time.monotonic()
         self._shared: dict[str, tuple[float, Any]] = {}
 
     def routes(self) -> list[Route]:
@@ -157,7 +159,7 @@ class Api:
             Route("/arena/prompt", self._guarded(self.prompt)),
             Route("/arena/meta", self._guarded(self.meta)),
             Route(IMAGE_PATH + "{token}", self._guarded(self.image)),
-            Route("/health", self._guarded(self.health)),
+            Route(HEALTH, self._guarded(self.health)),
         ]
 
     def close(self, deadline: float = 3.0) -> bool:
@@ -227,13 +229,14 @@ class Api:
         return _json(await self._call_shared("meta", self.arena.meta))
 
     async def health(self, request: Request) -> Response:
-        status = dict(await self._call_shared("status", self.arena.status))
-        # Which models rest would tell which ones a live battle can't hold; how many is enough to see trouble.
-        if "resting_models" in status:
-            status["resting_models"] = len(status["resting_models"])
-        return _json(status)
+        """For monitors and the About page: 200 while votes can be taken, 503 when the ledger can't be written."""
+        report = await self._call_shared("health", self._health)
+        return _json(report, 200 if report["ok"] else 503)
 
     # -- inside ------------------------------------------------------------------------------------------
+
+    def _health(self) -> dict[str, Any]:
+        return health(self.arena, uptime=time.monotonic() - self._began, running=self._running)
 
     async def _given(self, request: Request, name: str) -> tuple[dict[str, Any], tuple[str, bool]]:
         return parse(await request.body(), BODIES[name]), voter_of_request(request)
