@@ -12,24 +12,27 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arena.bank import Bank
+from arena.compact import Compactor, CompactReport
 from arena.config import ArenaConfig
-from arena.dataset_card import dataset_card
-from arena.errors import PublishError
-from arena.hub import Hub, HubTarget, Nowhere
+from arena.dataset_card import renewed_card
+from arena.errors import ArenaError, PublishError
+from arena.hub import NOWHERE, Hub, HubTarget, Nowhere
 from arena.ledger import Ledger
 from arena.records import TABLES, Shard
-from arena.shards import ROWS, ROWS_OTHERWISE, ShardFolder, with_images
+from arena.shards import ROWS, ROWS_OTHERWISE, Row, ShardFolder, with_images
 
 __all__ = ["HubTarget", "PublishReport", "PublishStatus", "Publisher"]
 log = logging.getLogger(__name__)
 
 COMMITS_AN_HOUR = 60  # the Hub allows 128; others may commit there too
 LONGEST_WAIT = 900.0  # seconds between two tries while the Hub fails
+UPKEEP_EVERY = 3600.0  # seconds between two looks whether there is something to compact or to remove
+DAY = 86_400_000  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,6 @@ class PublishReport:
     sealed_rows: int = 0
     published_rows: int = 0
     commits: int = 0
-    damaged: tuple[str, ...] = ()  # shards whose file is gone or changed on the disk; not published
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,9 @@ class Publisher:
         self._turn = threading.Lock()  # one round at a time
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._compactor = Compactor(self._hub.files, Path(folder), replica=replica, squash=config.hub.squash,
+                                    clock=clock, may_commit=self._may_commit) if hub else None  # fmt: skip
         self._flushed: bool | None = None  # by `close`
-        self._published: int | None = None  # rows on the Hub, as far as the last round knew
         self._last_commit: int | None = None
         self._last_error: str | None = None
 
@@ -77,13 +80,19 @@ class Publisher:
         if self._thread is None and not self._stopping.is_set():
             self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
             self._thread.start()
+            if self._compactor:
+                threading.Thread(target=self._keep_up, args=(self._compactor,), name="upkeep", daemon=True).start()
 
     def publish_now(self) -> PublishReport:
         """Seal what is new and commit all that is pending. Raises PublishError; what was not published is kept."""
-        report = self._round(commits=None)
-        if report.damaged:
-            raise PublishError(_about_damage(report.damaged))
-        return report
+        return self._round(commits=None)
+
+    def compact_now(self, *, today: bool = False) -> CompactReport:
+        """Make small shards of the dataset into large ones; with `today`, those of the unfinished day too. Raises
+        PublishError; then what was done is complete, and the rest as it was."""
+        if not self._compactor:
+            raise PublishError(NOWHERE)
+        return self._compactor.compact(today=today)
 
     def close(self, deadline: float = 10) -> bool:
         """Stop, and publish what is pending for at most `deadline` seconds; the rest waits on the disk for the
@@ -98,12 +107,12 @@ class Publisher:
         return self._flushed
 
     def status(self) -> PublishStatus:
-        published = self._count_published() if self._published is None else self._published
         running = self._thread is not None and not self._stopping.is_set()
         wait = self._pace.next - time.monotonic()
+        rows, pending = sum(self._ledger.counts().values()), self._ledger.unpublished()
         return PublishStatus(
-            dataset=self._hub.dataset, pending_rows=max(0, sum(self._ledger.counts().values()) - published),
-            published_rows=published, last_commit_at=self._last_commit, last_error=self._last_error,
+            dataset=self._hub.dataset, pending_rows=pending, published_rows=max(0, rows - pending),
+            last_commit_at=self._last_commit, last_error=self._last_error,
             next_try_at=int((self._clock() + max(0.0, wait)) * 1000) if running else None,
         )  # fmt: skip
 
@@ -122,12 +131,32 @@ class Publisher:
         wait = 0.25
         while (left := end - time.monotonic()) > 0:
             try:
-                self._flushed = not self._round(commits=None, patience=left).damaged
+                self._round(commits=None, patience=left)
+                self._flushed = True
                 return
             except PublishError as error:
                 log.warning("not published at the end: %s", error)
             time.sleep(max(0.0, min(wait, end - time.monotonic())))
             wait *= 2
+
+    def _keep_up(self, compactor: Compactor) -> None:
+        wait = compactor.first_look
+        while not self._stopping.wait(wait):
+            wait = UPKEEP_EVERY
+            try:
+                if self._config.hub.compact == "daily":
+                    compactor.compact(stopping=self._stopping)
+                self._folder.prune(int(self._clock() * 1000) - int(self._config.hub.keep_days * DAY))
+            except (ArenaError, OSError) as error:  # the next look finds the same to do
+                log.warning("not tidied up: %s", error)
+
+    def _may_commit(self) -> bool:
+        """Whether the hour has a commit left; takes it."""
+        now = time.monotonic()
+        if not self._pace.left(now):
+            return False
+        self._pace.committing(now)
+        return True
 
     # -- a round -------------------------------------------------------------------------------------------
 
@@ -145,7 +174,7 @@ class Publisher:
                 raise
             raise PublishError(f"shards could not be written: {error}") from error
         else:
-            self._last_error = _about_damage(report.damaged) if report.damaged else None
+            self._last_error = None
             self._pace.succeeded(time.monotonic())
             return report
         finally:
@@ -154,53 +183,69 @@ class Publisher:
     def _push_and_seal(self, commits: int | None) -> PublishReport:
         pending = self._ledger.pending_shards()
         self._folder.settle(pending)
-        self._published = self._count_published()
         # While the Hub fails, new rows wait in the ledger, not in ever more small shards.
-        before = self._push(pending, commits)
+        before = self._push(pending, commits, tried=True)
         sealed = self._seal()
-        if tables := self._folder.tables():
-            self._folder.write_card(dataset_card(self._config, tables, dataset=None))
+        if (tables := self._folder.tables()) and (card := self._card(tables, self._folder.card(), None)):
+            self._folder.write_card(card)
         left = None if commits is None else commits - before.commits
-        after = self._push(sealed, left)
+        after = self._push(sealed, left, tried=False)
         return replace(after, sealed_rows=sum(shard.rows for shard in sealed), commits=before.commits + after.commits,
-                       published_rows=before.published_rows + after.published_rows,
-                       damaged=before.damaged + after.damaged)  # fmt: skip
+                       published_rows=before.published_rows + after.published_rows)  # fmt: skip
 
     def _seal(self) -> list[Shard]:
         sealed = []
         for table in TABLES:
             while rows := self._ledger.unsealed(table, ROWS.get(table, ROWS_OTHERWISE)):
-                if table == "images":
-                    rows = list(with_images(rows, self._bank.read))
-                sealed.append(self._folder.seal(table, rows, int(self._clock() * 1000)))
+                sealed.append(self._folder.seal(table, self._whole(table, rows), int(self._clock() * 1000)))
         return sealed
 
-    def _push(self, pending: Sequence[Shard], commits: int | None) -> PublishReport:
-        done, rows, damaged = 0, 0, []
+    def _whole(self, table: str, rows: Sequence[tuple[int, Row]]) -> Sequence[tuple[int, Row]]:
+        """Rows of the ledger as they are published, the first ones of them: as many as go into a shard."""
+        return list(with_images(rows, self._bank.read)) if table == "images" else rows
+
+    def _mend(self, shard: Shard) -> list[Shard]:
+        """What is pending in place of a shard whose file is gone or changed on the disk: the same again from the
+        ledger's rows or, where they make other bytes by now (a picture is gone), fresh shards of them. Raises
+        PublishError where it cannot be known whether the dataset has it already."""
+        if self._folder.write_again(shard, self._whole(shard.table, self._ledger.rows_of(shard))):
+            log.warning("%s was damaged on the disk and is made again", shard.path)
+            return [shard]
+        now = int(self._clock() * 1000)
+        if self._hub.has(shard):
+            self._ledger.mark_published([shard.path], now)
+            return []
+        log.warning("%s was damaged on the disk; its rows go into another shard", shard.path)
+        return self._folder.seal_again(shard, self._pieces(shard), now)
+
+    def _pieces(self, shard: Shard) -> Iterator[Sequence[tuple[int, Row]]]:
+        rows = self._ledger.rows_of(shard)
+        while rows:
+            piece = self._whole(shard.table, rows)
+            yield piece
+            rows = rows[len(piece) :]
+
+    def _push(self, pending: Sequence[Shard], commits: int | None, *, tried: bool) -> PublishReport:
+        done, rows = 0, 0
         for batch in self._hub.batches(pending):
             if commits is not None and done >= commits:
                 break
-            shards = [shard for shard in batch if self._folder.intact(shard)]
-            damaged += [shard.path for shard in batch if shard not in shards]
+            shards = [good for shard in batch for good in ([shard] if self._folder.intact(shard) else self._mend(shard))]
             if not shards:
                 continue
             self._pace.committing(time.monotonic())
-            self._hub.push(shards, [self._folder.path(shard) for shard in shards], self._card)
+            self._hub.push(shards, [self._folder.path(shard) for shard in shards], self._hub_card, tried=tried)
             now = int(self._clock() * 1000)
             self._ledger.mark_published([shard.path for shard in shards], now)
             self._last_commit = now
             done, rows = done + 1, rows + sum(shard.rows for shard in shards)
-            self._published = (self._published or 0) + sum(shard.rows for shard in shards)
-        return PublishReport(self._hub.dataset, published_rows=rows, commits=done, damaged=tuple(damaged))
+        return PublishReport(self._hub.dataset, published_rows=rows, commits=done)
 
-    def _count_published(self) -> int:
-        rows = sum(self._ledger.counts().values())  # first, so that a row made meanwhile never counts as published
-        waiting = sum(shard.rows for shard in self._ledger.pending_shards())
-        waiting += sum(len(self._ledger.unsealed(table, -1)) for table in TABLES)
-        return max(0, rows - waiting)
+    def _hub_card(self, tables: set[str], there: str | None) -> str | None:
+        return self._card(tables, there, self._hub.dataset)
 
-    def _card(self, tables: set[str]) -> str:
-        return dataset_card(self._config, tables, dataset=self._hub.dataset)
+    def _card(self, tables: set[str], there: str | None, dataset: str | None) -> str | None:
+        return renewed_card(self._config, tables, self._ledger, dataset=dataset, now=self._clock(), there=there)
 
 
 class Pace:
@@ -212,15 +257,18 @@ class Pace:
         self._every = every
         self._failures = 0
         self._commits: deque[float] = deque()  # of the last hour
+        self._lock = threading.Lock()
 
     def committing(self, now: float) -> None:
-        self._commits.append(now)
+        with self._lock:
+            self._commits.append(now)
 
     def left(self, now: float) -> int:
         """Commits that may still be made in this hour."""
-        while self._commits and self._commits[0] <= now - 3600:
-            self._commits.popleft()
-        return max(0, COMMITS_AN_HOUR - len(self._commits))
+        with self._lock:
+            while self._commits and self._commits[0] <= now - 3600:
+                self._commits.popleft()
+            return max(0, COMMITS_AN_HOUR - len(self._commits))
 
     def succeeded(self, now: float) -> None:
         self._failures = 0
@@ -233,7 +281,3 @@ class Pace:
 
     def _due(self, when: float, now: float) -> None:
         self.next = when if self.left(now) else max(when, self._commits[0] + 3600)
-
-
-def _about_damage(paths: Sequence[str]) -> str:
-    return f"{len(paths)} sealed shards are gone or damaged on the disk, for instance {paths[0]}"
