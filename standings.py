@@ -147,13 +147,16 @@ class Standings:
             self._board_at = ends
         return self._live.study()
 
-    def ticker(self, vote: dict[str, Any]) -> Change | None:
-        """What this vote, which is in the ledger, did to the Elo of both models; None where that is not known."""
+    def ticker(self, vote: dict[str, Any] | None) -> Change | None:
+        """What this vote, which is in the ledger, did to the Elo of both models; None where that is not known.
+        Without a vote it takes in what came from elsewhere, so that no voter waits for that."""
         with self._elo_lock:
             try:
                 self._tick()
             except Exception:  # the vote is on disk: nothing here may make it look refused
                 log.exception("the ticker could not take in a vote")
+            if vote is None:
+                return None
             return next((change for vote_id, change in reversed(self._changes) if vote_id == vote["vote_id"]), None)
 
     def _tick(self) -> None:
