@@ -45,6 +45,7 @@ def head(study):
             ["voters", f"{source.voters:,}", "Different voters, as far as the source tells them apart."],
         ],
         "about": _about(source),
+        "last": _last(source),
         "method": METHOD_WORDS.get(board.method, board.method),
         "by": board.by.replace("_", "-"),
         "alarms": [named(study, note) for note in board.notes if note.startswith(ALARMS)],
@@ -74,10 +75,14 @@ def _about(source):
         reasons = ", ".join(f"{count:,} {reason_in_words(reason)}" for reason, count in source.left_out.items())
         found.append(f"Left out {plural(sum(source.left_out.values()), 'vote', 'votes')}: {reasons}.")
     if source.last:
-        found.append(f"Last vote {source.last[:10]} {source.last[11:16]} UTC.")
+        found.append(_last(source))
     if source.revision:
         found.append(f"Data set revision {source.revision[:12]}.")
     return " ".join(found)
+
+
+def _last(source):
+    return f"Last vote {source.last[:10]} {source.last[11:16]} UTC." if source.last else ""
 
 
 def models(study):

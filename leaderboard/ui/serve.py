@@ -4,11 +4,13 @@ import os
 import socket
 
 import gradio as gr
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 
 from leaderboard.errors import Unreadable
 from leaderboard.page.head import stamp
-from leaderboard.ui.pages import STATIC, leaderboard_page
+from leaderboard.ui.pages import ENDPOINT, STATIC, leaderboard_page
 
 PAPER, INK, NIGHT, CHALK = "#faf9f6", "#1c1a17", "#131315", "#f1efeb"  # as in serve.css
 FONTS = ("Inter", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
@@ -20,6 +22,7 @@ CSP = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
+QUESTIONS, LONGEST_QUESTION = f"/gradio_api/run/{ENDPOINT}", 32_768
 LAUNCH = {
     "quiet": True, "share": False, "inbrowser": False, "ssr_mode": False, "num_workers": 0, "pwa": False,
     "mcp_server": False, "run_history": False, "enable_monitoring": False, "footer_links": [], "show_error": False,
@@ -27,8 +30,9 @@ LAUNCH = {
 }  # fmt: skip
 
 
-class Headers:
-    """ASGI middleware: the security headers on pages, and long life for Gradio's files, which are named by content."""
+class Edge:
+    """ASGI middleware: only what the pages ask for comes in (no uploads, no other of Gradio's routes that take
+    something), security headers go out, and Gradio's files, which are named by content, may be kept."""
 
     def __init__(self, app):
         self.app = app
@@ -36,16 +40,23 @@ class Headers:
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        size = dict(scope["headers"]).get(b"content-length", b"0")
+        if scope["method"] not in ("GET", "HEAD") and not (
+            scope["method"] == "POST"
+            and scope["path"].endswith(QUESTIONS)
+            and size.isdigit()
+            and int(size) <= LONGEST_QUESTION
+        ):
+            return await PlainTextResponse("There is nothing here.", 404)(scope, receive, send)
 
         async def finished(message):
             if message["type"] == "http.response.start":
-                headers = dict(message["headers"])
-                headers[b"x-content-type-options"], headers[b"referrer-policy"] = b"nosniff", b"same-origin"
-                if headers.get(b"content-type", b"").startswith(b"text/html"):
-                    headers[b"content-security-policy"] = CSP.encode()
+                headers = MutableHeaders(scope=message)
+                headers["x-content-type-options"], headers["referrer-policy"] = "nosniff", "same-origin"
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers["content-security-policy"] = CSP
                 elif scope["path"].startswith(("/assets/", "/static/")) and message["status"] == 200:
-                    headers[b"cache-control"] = b"public, max-age=31536000, immutable"
-                message = message | {"headers": list(headers.items())}
+                    headers["cache-control"] = "public, max-age=31536000, immutable"
             await send(message)
 
         await self.app(scope, receive, finished)
@@ -87,7 +98,7 @@ def serve(load_study, *, host="127.0.0.1", port=7861, title="Leaderboard", about
         server_name=host,
         server_port=port,
         prevent_thread_lock=True,
-        app_kwargs={"middleware": [Middleware(Headers)], "openapi_url": None},
+        app_kwargs={"middleware": [Middleware(Edge)], "openapi_url": None},
         theme=gr.themes.Base(font=list(FONTS), radius_size="md").set(
             body_background_fill=PAPER,
             body_background_fill_dark=NIGHT,

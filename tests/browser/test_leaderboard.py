@@ -270,7 +270,9 @@ def test_alone_it_follows_the_system_and_a_strict_policy(look, alone):
     page.wait_for_selector(".lb-tab")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(250, 249, 246)"
     policy = next(a for a in visitor.answers if urlsplit(a.url).path == "/").headers["content-security-policy"]
-    assert "default-src 'self'" in policy
+    assert "default-src 'self'" in policy and "connect-src 'self';" in policy
+    for path in ("/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/component_server"):
+        assert page.request.post(alone + path, data="{}").status == 404, path
     levels = page.evaluate(
         "[...document.querySelectorAll('.lb h1, .lb h2, .lb h3')].filter(h => h.offsetParent).map(h => +h.tagName[1])"
     )

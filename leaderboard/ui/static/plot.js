@@ -159,11 +159,13 @@ async function picture(block, on) {
   const Plotly = await plotly(), shown = toDraw(block.figure, on);
   if (!shown) return;
   const { data, layout } = shown;
-  const text = block.title.replace(/[<>&]/g, '');
-  Object.assign(layout, { paper_bgcolor: colour('--lb-surface'), plot_bgcolor: colour('--lb-surface'), autosize: false, width: 1200, height: layout.height + 70,
-    margin: { ...layout.margin, t: layout.margin.t + 62, l: 24, b: 24 },
+  const [votes] = state.head.facts, plain = (words) => words.replace(/[<>&]/g, '');
+  const text = `${plain(block.title)}<br><span style="font-size:13px">${plain(`${document.title}: ${votes[1]} ${votes[0]}. ${state.head.last}`)}</span>`;
+  Object.assign(layout, { paper_bgcolor: colour('--lb-surface'), plot_bgcolor: colour('--lb-surface'), autosize: false, width: 1200, height: layout.height + 84,
+    margin: { ...layout.margin, t: layout.margin.t + 76, l: 24, b: 24 },
     title: { text, x: 0.02, y: 1, yref: 'container', yanchor: 'top', pad: { t: 18 }, font: { size: 20, color: colour('--lb-ink') } } });
-  for (const trace of data) if (trace.meta && trace.meta.label) trace.showlegend = layout.showlegend = true;
+  layout.showlegend = data.some((trace) => trace.meta && trace.meta.label);
+  for (const trace of data) trace.showlegend = Boolean(trace.meta && trace.meta.label);
   const url = await Plotly.toImage({ data, layout }, { format: 'png', width: 1200, height: layout.height, scale: 2 });
   save(`${block.name}.png`, 'image/png', Uint8Array.from(atob(url.split(',')[1]), (byte) => byte.charCodeAt(0)));
 }
