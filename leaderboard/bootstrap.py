@@ -15,6 +15,7 @@ from leaderboard.votes import OUTCOMES
 
 TOLERANCE = 1e-8  # log odds: the largest last step of any rating, 2e-6 points
 BLOCK = 50  # resamples that are fitted at once
+MOST_LISTED = 20_000_000  # votes that are listed one by one to be drawn from
 QUICK_STEPS, NEWTON_STEPS = 8, 40
 
 
@@ -69,10 +70,37 @@ def of_table(pairs, strength, anchor, rng, draws=1000):
     drawn from its own cells (multinomial). `strength` [R] is its fit."""
     met = _Met.of(pairs)
     cells = np.stack(met.outcomes(pairs))
-    votes, chance = round(cells.sum()), (cells / cells.sum()).ravel()
     sizes = [min(BLOCK, draws - start) for start in range(0, draws, BLOCK)]
-    blocks = (rng.multinomial(votes, chance, size).reshape(size, *cells.shape).transpose(1, 0, 2) for size in sizes)
+    draw = _multinomial(cells.ravel().astype(np.int64), rng)
+    blocks = (draw(size).reshape(size, *cells.shape).transpose(1, 0, 2) for size in sizes)
     return _fit_all(met, blocks, pairs, strength, anchor)
+
+
+def _multinomial(cells, rng):
+    """A function of S: S resamples of as many votes as `cells` int64 [M] hold, float64 [S, M], at half the cost of
+    rng.multinomial.
+
+    Independent Poisson counts are multinomial given their total. They are drawn for a total that falls short of the
+    votes in all but 2% of cases, the votes that are missing are drawn one by one, and the 2% are drawn anew: what comes
+    out is exactly multinomial.
+    """
+    votes = int(cells.sum())
+    chance, rate = cells / votes, cells * max(0.0, 1 - 2 / math.sqrt(votes))
+    one_by_one = votes <= MOST_LISTED
+    cell_of = np.repeat(np.arange(len(cells), dtype=np.int32), cells) if one_by_one else None
+
+    def draw(size):
+        if not one_by_one:
+            return rng.multinomial(votes, chance, size).astype(float)
+        drawn = rng.poisson(rate, (size, len(cells)))
+        missing = votes - drawn.sum(axis=1)
+        for at in np.flatnonzero(missing < 0):
+            drawn[at] = rng.multinomial(votes, chance)
+        missing = np.maximum(missing, 0)
+        found = cell_of[rng.integers(0, votes, int(missing.sum()))] + np.repeat(np.arange(size) * len(cells), missing)
+        return (drawn.ravel() + np.bincount(found, minlength=drawn.size)).reshape(drawn.shape).astype(float)
+
+    return draw
 
 
 def of_clusters(votes, rated, pairs, strength, anchor, codes, rng, draws=200):
