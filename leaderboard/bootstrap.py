@@ -71,12 +71,12 @@ def of_table(pairs, strength, anchor, rng, draws=1000):
     met = _Met.of(pairs)
     cells = np.stack(met.outcomes(pairs))
     sizes = [min(BLOCK, draws - start) for start in range(0, draws, BLOCK)]
-    draw = _multinomial(cells.ravel().astype(np.int64), rng)
+    draw = multinomial(cells.ravel().astype(np.int64), rng)
     blocks = (draw(size).reshape(size, *cells.shape).transpose(1, 0, 2) for size in sizes)
     return _fit_all(met, blocks, pairs, strength, anchor)
 
 
-def _multinomial(cells, rng):
+def multinomial(cells, rng):
     """A function of S: S resamples of as many votes as `cells` int64 [M] hold, float64 [S, M], at half the cost of
     rng.multinomial.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -301,7 +302,8 @@ def test_resamples_fitted_at_once_are_those_fitted_one_by_one(rows, draws):
     met = np.argwhere(np.triu(pairs.battles, 1))
     cells = np.array([[pairs.wins[i, j] for i, j in met], [pairs.wins[j, i] for i, j in met],
                       [pairs.draws[i, j] for i, j in met]])  # fmt: skip
-    drawn = np.random.default_rng(3).multinomial(len(votes), (cells / cells.sum()).ravel(), draws)
+    draw = bootstrap.multinomial(cells.ravel().astype(int), np.random.default_rng(3))
+    drawn = np.concatenate([draw(min(bootstrap.BLOCK, draws - at)) for at in range(0, draws, bootstrap.BLOCK)])
     compared = 0
     for resample, ours in zip(drawn.reshape(draws, 3, -1), found.ratings, strict=True):
         wins, tied = np.zeros_like(pairs.wins), np.zeros_like(pairs.wins)
@@ -312,6 +314,19 @@ def test_resamples_fitted_at_once_are_those_fitted_one_by_one(rows, draws):
             assert ours == pytest.approx(theirs - theirs @ anchor / anchor.sum(), abs=1e-7)
             compared += 1
     assert compared == draws - found.unbounded and compared > draws / 3
+
+
+@pytest.mark.parametrize("most", [10, bootstrap.MOST_LISTED])
+def test_resamples_are_exactly_multinomial(most, monkeypatch):
+    monkeypatch.setattr(bootstrap, "MOST_LISTED", most)
+    cells = np.array([1, 0, 2, 4])
+    drawn = bootstrap.multinomial(cells, np.random.default_rng(0))(60_000)
+    assert (drawn.sum(axis=1) == 7).all() and (drawn[:, 1] == 0).all()
+    found, times = np.unique(drawn.astype(int), axis=0, return_counts=True)
+    chance = scipy.stats.multinomial(7, cells / 7).pmf(found)
+    assert chance.sum() > 0.999
+    usual = chance * 60_000 > 5
+    assert scipy.stats.chisquare(times[usual], chance[usual] / chance[usual].sum() * times[usual].sum()).pvalue > 0.001
 
 
 def test_resamples_without_a_maximum_are_counted_and_open_the_interval():
