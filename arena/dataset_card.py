@@ -2,19 +2,28 @@
 
 The metadata lists only tables with at least one shard, as a config without files cannot be loaded, and gives the
 type of every column, so that shards written before a column was added still load beside those written after.
-The text holds no counts and no dates: it changes only when the arena or the set of tables does.
+The prose has figures as of a day. A card that is there is left alone until another day, another set of tables or
+another arena.yaml makes it out of date, or until the votes have doubled, so that commits do not all carry it along;
+its last line says what it was made of.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
 
+from arena.card_figures import Figures, figures
 from arena.config import ArenaConfig, ModelSettings
+from arena.ledger import Ledger
 from arena.records import EXCLUSION_REASONS, TABLES, WINNERS
 from arena.shards import features
+
+FEW_VOTES = 10  # doubling fewer than so many is no news
 
 # The Hub refuses a licence that it does not know, unless it is called "other" and named beside.
 HUB_LICENCES = {
@@ -72,11 +81,50 @@ ABOUT_COLUMNS = {
 }
 
 
-def dataset_card(config: ArenaConfig, tables: Collection[str], *, dataset: str | None) -> str:
-    """The card for `tables` of the Hub dataset `dataset` (None: the copy in a local folder)."""
+def renewed_card(config: ArenaConfig, tables: Collection[str], ledger: Ledger, *, dataset: str | None, now: float,
+                 there: str | None) -> str | None:  # fmt: skip
+    """The card for `tables` of the Hub dataset `dataset` (None: the copy in a local folder), or None where the one
+    that is `there` will do. `now` is in seconds since 1970. Raises LedgerError."""
+    day = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
+    made_of = _made_of(config, tables, dataset)
+    if there is not None:
+        if _is_later(there):
+            return None
+        votes = ledger.one("SELECT COUNT(*) AS n FROM votes")["n"]
+        stamp = _STAMP.search(there)
+        if stamp and stamp["day"] == day and stamp["of"] == made_of and votes < max(FEW_VOTES, 2 * int(stamp["votes"])):
+            return None
+    return dataset_card(config, tables, dataset=dataset, day=day, known=figures(ledger))
+
+
+def dataset_card(config: ArenaConfig, tables: Collection[str], *, dataset: str | None, day: str = "",
+                 known: Figures | None = None) -> str:  # fmt: skip
+    """The card, with the figures that are `known` as of `day`."""
     listed = [table for table in TABLES if table in tables]
     front = yaml.safe_dump(_metadata(config, listed), sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{front}---\n\n{_prose(config, listed, dataset or '.')}"
+    text = f"---\n{front}---\n\n{_prose(config, listed, dataset or '.', day, known)}"
+    if known is None:
+        return text
+    return f"{text}\n<!-- as of {day}, votes {known.rows['votes']}, made of {_made_of(config, tables, dataset)} -->\n"
+
+
+_STAMP = re.compile(r"<!-- as of (?P<day>[\d-]+), votes (?P<votes>\d+), made of (?P<of>\w+) -->\s*\Z")
+
+
+def _made_of(config: ArenaConfig, tables: Collection[str], dataset: str | None) -> str:
+    """Changes with all of the card but its figures."""
+    return hashlib.sha256(dataset_card(config, tables, dataset=dataset).encode()).hexdigest()[:16]
+
+
+def _is_later(card: str) -> bool:
+    """Whether a later version of ours wrote it: its columns are more than we know, and shards need them there."""
+    front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
+    try:
+        listed = yaml.safe_load(front[1])["dataset_info"] if front else []
+        return any({column["name"] for column in table["features"]} > TABLES[table["config_name"]].keys()
+                   for table in listed if table["config_name"] in TABLES)  # fmt: skip
+    except (yaml.YAMLError, KeyError, TypeError):
+        return False  # somebody else's, or none of a table yet
 
 
 def _metadata(config: ArenaConfig, tables: list[str]) -> dict[str, Any]:
@@ -102,9 +150,8 @@ def _info(table: str) -> dict[str, Any]:
     return {"config_name": table, "features": columns}
 
 
-def _prose(config: ArenaConfig, tables: list[str], source: str) -> str:
+def _prose(config: ArenaConfig, tables: list[str], source: str, day: str, known: Figures | None) -> str:
     demo = [model for model in config.contenders if model.demo]
-    contact = f" To have your votes taken out, write to {config.look.contact}." if config.look.contact else ""
     parts = [
         f"# {config.title}",
         "People compared two images of one prompt without knowing which models had made them. This dataset holds "
@@ -116,7 +163,8 @@ def _prose(config: ArenaConfig, tables: list[str], source: str) -> str:
         "at random. Both images are shown in one size and encoding. The names of the models are revealed only "
         "after the vote is stored. An image that failed or came out blank voids its battle and is never a loss. "
         "Voters appear as keyed hashes; only who signed in and agreed to be named has a `voter_name` in `extra`. What they "
-        "asked to keep private is left out." + contact,
+        "asked to keep private is left out.",
+        *(_size(known, day) if known else []),
         "## How to load it",
         "```python\n" + _loading(tables, source) + "```",
         "The leaderboard can be computed again from these votes alone, with Image Arena's code:",
@@ -124,12 +172,66 @@ def _prose(config: ArenaConfig, tables: list[str], source: str) -> str:
         "## Models",
         _table(["id", "model", "by", "licence", ""], [_model(model) for model in config.contenders]),
         *(part for table in tables for part in _columns(table)),
+        "## Biases and limits",
+        "Who votes here chose to: they are not a sample of anybody, and nobody checks that one person is one voter. "
+        "Most prompts are the arena's own choice. Outcomes say which image was preferred, not why.",
+        *(_biases(known, day) if known else []),
+        "## To have your votes erased",
+        _erasure(config),
         "## Licence",
         f"Votes, prompts and the collection: {config.hub.licence}. Each image comes under the terms of the model "
         "that drew it, named in its row.",
         "This card is written by the arena with every change; edit `arena.yaml`, not this file.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _size(known: Figures, day: str) -> list[str]:
+    span = f", cast from {known.first} to {known.last}" if known.first else ""
+    rows = [[f"`{table}`", f"{count:,}"] for table, count in known.rows.items()]
+    return [
+        "## How much there is",
+        f"As of {day}: {known.rows['votes']:,} votes on {known.models} models{span}. The main leaderboard counts "
+        f"{known.counted:,} of them, by {known.voters:,} voters on {known.prompts:,} prompts.",
+        _table(["table", "rows"], rows),
+        "The figures on this card are those of the arena that wrote it; where several publish here, each knows the "
+        "others' votes as of its last look. The files are what counts.",
+    ]
+
+
+def _biases(known: Figures, day: str) -> list[str]:
+    if not known.counted:
+        return [f"As of {day} no vote counts yet, so there are no figures."]
+    side = (
+        (
+            f"{known.side_a:.1%} of {known.decisive:,} votes for one side, 95% interval {known.side_a_low:.1%} to "
+            f"{known.side_a_high:.1%}; 50% without a bias of position"
+        )
+        if known.decisive
+        else "no vote for one side"
+    )
+    shares = [
+        ["the most active voter", f"{known.most_active:.1%} of the votes"],
+        ["the most active 10% of voters", f"{known.busiest_tenth:.1%} of the votes"],
+        ["side a (left or on top) won", side],
+        ["both good", f"{known.both_good:.1%} of the votes"],
+        ["both bad", f"{known.both_bad:.1%} of the votes"],
+        ["the prompt with most votes", f"{known.busiest_prompt:.1%} of the votes, on {known.prompts:,} prompts"],
+        ["prompts that visitors wrote", f"{known.by_voters:.1%} of the votes"],
+    ]  # fmt: skip
+    categories = [[name or "(none)", f"{count:,}", f"{count / known.counted:.1%}"] for name, count in known.categories]
+    return [
+        f"Of the {known.counted:,} votes that count, as of {day}:",
+        _table(["what", "share"], shares),
+        _table(["category", "votes", "share"], categories),
+    ]
+
+
+def _erasure(config: ArenaConfig) -> str:
+    whom = f"Write to {config.look.contact}" if config.look.contact else "Write to the people who run the arena"
+    return (f"{whom}, or open a discussion on this page, and say which browser or account you voted with. Votes carry "
+            "a keyed hash alone, so they are found from your side only. They are taken out of the current files and "
+            "of the history of this dataset; copies that others have downloaded stay with them.")  # fmt: skip
 
 
 def _demo_note(demo: list[ModelSettings], all_models: list[ModelSettings]) -> str:

@@ -3,7 +3,8 @@
 `push` puts a batch of shards and the dataset card on the Hub in one commit, and returns only when the Hub itself
 lists every shard with the hash that was sealed. That holds however a request ends: a commit can land although
 the client saw an error, and a repository's .gitignore can drop files from a commit that succeeds.
-Pushing the same shards again is harmless: equal files at equal paths make no new commit.
+Pushing the same shards again is harmless: equal files at equal paths make no new commit, and those that were made
+part of a large shard meanwhile (`replace`) are found in its list of sources.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from arena.errors import PublishError
+from arena.hub_files import MOST_RACES, HubFiles, in_a_line, outrun, without_progress_bars
 from arena.records import TABLES, Shard
 
 log = logging.getLogger(__name__)
 
 FILES_A_COMMIT = 50
-Card = Callable[[set[str]], str]  # the dataset card for these tables
+# The dataset card for these tables, given the one that is there (None: there is none); None: leave it.
+Card = Callable[[set[str], str | None], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class HubTarget:
     timeout: float = 60  # seconds that any one read or write may take
 
 
+NOWHERE = "no Hub dataset is configured (hub.dataset in arena.yaml)"
+
+
 class Nowhere:
     """No Hub is configured: shards stay pending, and are published from the day that a dataset is."""
 
@@ -42,8 +47,11 @@ class Nowhere:
     def batches(self, pending: Sequence[Shard]) -> Iterator[Sequence[Shard]]:
         return iter(())
 
-    def push(self, shards: Sequence[Shard], files: Sequence[Path], card: Card) -> None:
-        raise PublishError("no Hub dataset is configured")
+    def push(self, shards: Sequence[Shard], files: Sequence[Path], card: Card, *, tried: bool = False) -> None:
+        raise PublishError(NOWHERE)
+
+    def has(self, shard: Shard) -> bool:
+        return False
 
 
 class Hub:
@@ -58,43 +66,77 @@ class Hub:
         self.dataset = target.dataset
         self._target = target
         self._api = HfApi(endpoint=target.endpoint, token=target.token, library_name="image-arena")
+        self.files = HubFiles(self._api, target.dataset)
         self._exists = False
-        self._card = ""  # as this process last put it there
+        self._card: str | None = None  # as it is there, as far as we know; None: not looked at, or there is none
         _limit_waiting(target.timeout)
 
     def batches(self, pending: Sequence[Shard]) -> Iterator[Sequence[Shard]]:
         return (pending[i : i + FILES_A_COMMIT] for i in range(0, len(pending), FILES_A_COMMIT))
 
-    def push(self, shards: Sequence[Shard], files: Sequence[Path], card: Card) -> None:
-        """Raises PublishError; then some or all of `shards` may be on the Hub, or none."""
+    def push(self, shards: Sequence[Shard], files: Sequence[Path], card: Card, *, tried: bool = False) -> None:
+        """`tried`: an earlier push of these, by whatever process, may have landed without anybody hearing of it, and
+        they may have been compacted since. Raises PublishError; then some or all may be on the Hub, or none."""
         try:
-            self._commit(shards, files, card)
+            if tried:
+                self._commit_what_is_missing(shards, files, card)
+            else:
+                self._commit(shards, files, card)
         except PublishError:
             raise
         except Exception as error:  # huggingface_hub, its HTTP client and hf_xet raise many kinds
             log.info("committing to %s ended in an error; asking what it holds", self.dataset, exc_info=True)
             if not self._holds_after_error(shards, files):
-                raise PublishError(f"{self.dataset}: {_in_a_line(error)}") from error
+                raise PublishError(f"{self.dataset}: {in_a_line(error)}") from error
 
-    def _commit(self, shards: Sequence[Shard], files: Sequence[Path], card: Card) -> None:
-        from huggingface_hub import CommitOperationAdd
+    def has(self, shard: Shard) -> bool:
+        """Whether the dataset holds `shard`, by itself or inside a large one. Raises PublishError."""
+        with self.files.asking():
+            self._make()
+            head = self.files.head()
+            return bool(self._held([shard], [None], head) or self.files.compacted([shard], head))
 
+    def _make(self) -> None:
         if not self._exists:
             self._api.create_repo(self.dataset, repo_type="dataset", private=self._target.private, exist_ok=True)
             self._exists = True
-        text = card(self._tables() | {shard.table for shard in shards})
+
+    def _commit_what_is_missing(self, shards: Sequence[Shard], files: Sequence[Path], card: Card) -> None:
+        """As `_commit`, of those alone that are neither there nor inside a large shard, and only as the very next
+        commit after the one in which that was looked up: nobody can compact them in between."""
+        self._make()
+        for race in range(MOST_RACES):
+            head = self.files.head()
+            there = self._held(shards, files, head)
+            there |= self.files.compacted([shard for shard in shards if shard.path not in there], head)
+            left = [(shard, file) for shard, file in zip(shards, files, strict=True) if shard.path not in there]
+            if not left:
+                return
+            try:
+                return self._commit([shard for shard, _ in left], [file for _, file in left], card, parent=head)
+            except Exception as error:
+                if not outrun(error) or race == MOST_RACES - 1:
+                    raise
+
+    def _commit(self, shards: Sequence[Shard], files: Sequence[Path], card: Card, parent: str | None = None) -> None:
+        from huggingface_hub import CommitOperationAdd
+
+        self._make()
+        if self._card is None:
+            self._card = self.files.text("README.md", "main")
+        text = card(self._tables() | {shard.table for shard in shards}, self._card)
         operations = [CommitOperationAdd(shard.path, str(file)) for shard, file in zip(shards, files, strict=True)]
-        if text != self._card:
+        if text is not None:
             operations.append(CommitOperationAdd("README.md", text.encode()))
-        # No parent_commit: shards have paths of their own, so commits of several replicas never conflict.
-        with _without_progress_bars():
+        # No parent as a rule: shards have paths of their own, so commits of several replicas never conflict.
+        with without_progress_bars():
             made = self._api.create_commit(
-                self.dataset, operations, commit_message=_message(shards), repo_type="dataset"
+                self.dataset, operations, commit_message=_message(shards), repo_type="dataset", parent_commit=parent
             )
         if not (self._holds(shards, files, made.oid) or self._holds(shards, files, "main")):
             raise PublishError(f"{self.dataset}: the Hub took a commit, but not every shard in it; "
                                "does the dataset's .gitignore leave out data/?")  # fmt: skip
-        self._card = text
+        self._card = text or self._card
 
     def _tables(self) -> set[str]:
         """Those with shards on the Hub already, from wherever: an earlier ledger or another replica."""
@@ -107,13 +149,17 @@ class Hub:
         return {entry.path.removeprefix("data/") for entry in listed} & TABLES.keys()
 
     def _holds(self, shards: Sequence[Shard], files: Sequence[Path], revision: str) -> bool:
+        return len(self._held(shards, files, revision)) == len(shards)
+
+    def _held(self, shards: Sequence[Shard], files: Sequence[Path | None], revision: str) -> set[str]:
+        """The paths of those that are there just as they were sealed."""
         paths = [shard.path for shard in shards]
         listed = self._api.get_paths_info(self.dataset, paths, repo_type="dataset", revision=revision)
         large = {info.path: info.lfs.sha256 for info in listed if getattr(info, "lfs", None)}
         small = {info.path: info.blob_id for info in listed if hasattr(info, "blob_id")}
-        return all(large[shard.path] == shard.sha256 if shard.path in large
-                   else shard.path in small and small[shard.path] == _git_oid(file)
-                   for shard, file in zip(shards, files, strict=True))  # fmt: skip
+        return {shard.path for shard, file in zip(shards, files, strict=True)
+                if (large[shard.path] == shard.sha256 if shard.path in large
+                    else shard.path in small and file is not None and small[shard.path] == _git_oid(file))}  # fmt: skip
 
     def _holds_after_error(self, shards: Sequence[Shard], files: Sequence[Path]) -> bool:
         try:
@@ -136,21 +182,6 @@ def _limit_waiting(seconds: float) -> None:
     set_client_factory(factory)
 
 
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """A server's log needs none for every shard; other threads' downloads show theirs again afterwards."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()
-
-
 def _message(shards: Sequence[Shard]) -> str:
     rows = {table: sum(shard.rows for shard in shards if shard.table == table) for table in TABLES}
     return "Add " + ", ".join(f"{n} {table if n > 1 else table[:-1]}" for table, n in rows.items() if n)
@@ -159,10 +190,3 @@ def _message(shards: Sequence[Shard]) -> str:
 def _git_oid(file: Path) -> str:
     data = file.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
-def _in_a_line(error: BaseException) -> str:
-    """What went wrong, in a line for a log and a status page; without the request's id."""
-    response = getattr(error, "response", None)
-    said = getattr(error, "server_message", None) or str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}{f' {response.status_code}' if response is not None else ''}: {said}"[:300]

@@ -243,6 +243,24 @@ class Ledger(Database):
         with self.transaction() as db:
             db.executemany("UPDATE shards SET published_at = ? WHERE path = ?", [(now, path) for path in paths])
 
+    def rows_of(self, shard: Shard) -> list[tuple[int, dict[str, Any]]]:
+        """(seq, published row) of the rows that a shard was sealed from, as far as they are still here."""
+        rows = self._published(shard.table, shard.first_seq - 1, shard.rows, "t.from_hub = 0 AND ")
+        return [(seq, row) for seq, row in rows if seq <= shard.last_seq]
+
+    def replace_shard(self, shard: Shard, fresh: Sequence[Shard]) -> None:
+        """The rows of `shard` are in `fresh` shards instead."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM shards WHERE path = ?", (shard.path,))
+            for one in fresh:
+                self._insert(db, "shards", asdict(one))
+
+    def published_before(self, folder: str, before: int) -> list[str]:
+        """Paths of the shards under `folder`, a path in the dataset, that have been on the Hub since before `before`
+        (milliseconds)."""
+        sql = "SELECT path FROM shards WHERE path GLOB ? AND published_at < ?"
+        return [row["path"] for row in self.all(sql, f"{folder}/*", before)]
+
     def counts(self) -> dict[str, int]:
         """Rows of each published table (what is private left out)."""
         return {table: self.one(f"SELECT COUNT(*) AS n FROM {table}{public(table)}")["n"] for table in TABLES}

@@ -230,7 +230,9 @@ class Publisher:
         for batch in self._hub.batches(pending):
             if commits is not None and done >= commits:
                 break
-            shards = [good for shard in batch for good in ([shard] if self._folder.intact(shard) else self._mend(shard))]
+            shards = [
+                good for shard in batch for good in ([shard] if self._folder.intact(shard) else self._mend(shard))
+            ]
             if not shards:
                 continue
             self._pace.committing(time.monotonic())

@@ -14,12 +14,15 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arena.errors import PublishError
+from arena.layout import shard_path
 from arena.records import TABLES, Shard, arrow_schema, content_id
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -36,20 +39,24 @@ def features(table: str) -> dict[str, str]:
     return {column: names.get(kind, kind) for column, kind in TABLES[table].items()}
 
 
+def described_schema(table: str) -> pa.Schema:
+    """The Arrow schema of a table's shards, with what the datasets library writes into it too: a shard that is read
+    without the dataset's card still shows its images."""
+    described = {c: {"_type": "Image"} if t == "image" else {"dtype": t, "_type": "Value"}
+                 for c, t in features(table).items()}  # fmt: skip
+    return arrow_schema(table).with_metadata({"huggingface": json.dumps({"info": {"features": described}})})
+
+
 def to_parquet(table: str, rows: Sequence[Row]) -> bytes:
     """One Parquet file with exactly the published columns. Raises PublishError for any other row."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = arrow_schema(table)
+    schema = described_schema(table)
     for row in rows:
         if row.keys() != set(schema.names):
             wrong = ", ".join(sorted(row.keys() ^ set(schema.names)))
             raise PublishError(f"{table}: a row does not have the published columns; too many or missing: {wrong}")
-    # What the datasets library writes too: a shard read without its card still shows its images.
-    described = {c: {"_type": "Image"} if t == "image" else {"dtype": t, "_type": "Value"}
-                 for c, t in features(table).items()}  # fmt: skip
-    schema = schema.with_metadata({"huggingface": json.dumps({"info": {"features": described}})})
     try:
         data = pa.Table.from_pylist(list(rows), schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -57,15 +64,6 @@ def to_parquet(table: str, rows: Sequence[Row]) -> bytes:
     out = pa.BufferOutputStream()
     pq.write_table(data, out, compression="zstd", row_group_size=ROW_GROUP.get(table, ROWS_OTHERWISE))
     return out.getvalue().to_pybytes()
-
-
-def shard_path(table: str, replica: str, first: tuple[int, Row], last_seq: int, sha256: str) -> str:
-    """Where a shard is in the dataset. Sorted by time; a folder a day keeps folders far below the Hub's 10,000
-    files; the hash in the name keeps two deployments of one name from ever writing the same path."""
-    seq, row = first
-    when = datetime.fromtimestamp(row["created_at"] / 1000, UTC)
-    name = f"{when:%Y%m%dT%H%M%S}-{replica}-{seq}-{last_seq}-{sha256[:8]}.parquet"
-    return f"data/{table}/{when:%Y-%m-%d}/{name}"
 
 
 class ShardFolder:
@@ -92,19 +90,38 @@ class ShardFolder:
 
     def seal(self, table: str, rows: Sequence[tuple[int, Row]], now: int) -> Shard:
         """Durable and recorded in the ledger when this returns."""
-        data = to_parquet(table, [row for _, row in rows])
-        sha256 = hashlib.sha256(data).hexdigest()
-        path = shard_path(table, self._replica, rows[0], rows[-1][0], sha256)
-        shard = Shard(path, table, rows[0][0], rows[-1][0], len(rows), sha256, now)
-        staged = self._staged(shard)
-        with open(staged, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _fsync_folder(staged.parent)
+        shard = self._stage(table, rows, now)
         self._ledger.record_shard(shard)
         self._place(shard)
         return shard
+
+    def write_again(self, shard: Shard, rows: Sequence[tuple[int, Row]]) -> bool:
+        """Write the file of a recorded shard anew, where its `rows` still make the same bytes; whether they did."""
+        if not rows or self._stage(shard.table, rows, shard.sealed_at) != shard:
+            return False
+        self._place(shard)
+        return True
+
+    def seal_again(self, shard: Shard, pieces: Iterable[Sequence[tuple[int, Row]]], now: int) -> list[Shard]:
+        """Fresh shards of its rows, recorded in the place of a shard whose file is lost for good."""
+        self.path(shard).unlink(missing_ok=True)
+        fresh = [self._stage(shard.table, rows, now) for rows in pieces]
+        self._ledger.replace_shard(shard, fresh)
+        for one in fresh:
+            self._place(one)
+        return fresh
+
+    def prune(self, before: int) -> int:
+        """Remove the local copies of shards that have been on the Hub since before `before` (milliseconds since
+        1970); how many. The Hub has them, and the ledger and the bank all that is in them."""
+        gone = 0
+        for day in sorted((self.folder / "data").glob("*/*")):
+            old = set(self._ledger.published_before(day.relative_to(self.folder).as_posix(), before))
+            for file in day.glob("*.parquet"):
+                if file.relative_to(self.folder).as_posix() in old:
+                    file.unlink(missing_ok=True)
+                    gone += 1
+        return gone
 
     def settle(self, recorded: Iterable[Shard]) -> None:
         """Move shards into place that were `recorded` before a crash, and drop those that were not."""
@@ -131,12 +148,30 @@ class ShardFolder:
         """Those with at least one shard here."""
         return {table for table in TABLES if any((self.folder / "data" / table).glob("*/*.parquet"))}
 
+    def card(self) -> str | None:
+        try:
+            return (self.folder / "README.md").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
     def write_card(self, text: str) -> None:
-        path = self.folder / "README.md"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            scratch = self.folder / ".README.md"
-            scratch.write_text(text, encoding="utf-8")
-            os.replace(scratch, path)
+        scratch = self.folder / ".README.md"
+        scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, self.folder / "README.md")
+
+    def _stage(self, table: str, rows: Sequence[tuple[int, Row]], now: int) -> Shard:
+        """Write a shard's file where no reader looks, durably."""
+        data = to_parquet(table, [row for _, row in rows])
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = shard_path(table, self._replica, rows[0], rows[-1][0], sha256)
+        shard = Shard(path, table, rows[0][0], rows[-1][0], len(rows), sha256, now)
+        staged = self._staged(shard)
+        with open(staged, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _fsync_folder(staged.parent)
+        return shard
 
     def _staged(self, shard: Shard) -> Path:
         return self._scratch / f"{shard.table}-{shard.sha256}"

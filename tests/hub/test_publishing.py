@@ -296,21 +296,54 @@ def test_a_backlog_goes_in_several_commits_within_the_quota(hub, target, arena, 
     assert_exactly_once(hub, votes)
 
 
-def test_a_damaged_shard_holds_nothing_else_up_and_is_reported(hub, target, arena):
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_sealed_shard_that_is_damaged_on_the_disk_is_made_again(hub, target, arena, damage):
     local, votes = arena.publisher(), arena.vote(2)
     local.publish_now()
-    spoilt = next((arena.folder / "dataset" / "data" / "votes").glob("*/*.parquet"))
-    whole = spoilt.read_bytes()
-    spoilt.write_bytes(whole[:-1])
-    more, publisher = arena.vote(1), arena.publisher(target)
-    with pytest.raises(PublishError, match="damaged"):
-        publisher.publish_now()
-    assert_exactly_once(hub, more)
-    assert spoilt.name in publisher.status().last_error and publisher.status().pending_rows == 2
-    spoilt.write_bytes(whole)
+    kept = {path: path.read_bytes() for path in (arena.folder / "dataset" / "data").glob("*/*/*.parquet")}
+    for path, whole in kept.items():
+        path.unlink() if damage == "gone" else path.write_bytes(whole[:-1])
+    votes, publisher = votes + arena.vote(1), arena.publisher(target)
     publisher.publish_now()
-    assert_exactly_once(hub, votes + more)
-    assert publisher.status().last_error is None
+    assert_exactly_once(hub, votes)
+    assert len(published(hub, "images")) == 4
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert publisher.status().last_error is None and publisher.status().pending_rows == 0
+
+
+def test_a_damaged_shard_that_cannot_be_made_again_gives_its_rows_to_another(hub, target, arena):
+    arena.publisher().publish_now()
+    spoilt = next((arena.folder / "dataset" / "data" / "images").glob("*/*.parquet"))
+    spoilt.unlink()
+    gone = next(iter(arena.images.values()))[0]
+    arena.bank.remove(gone.image_id)
+    publisher = arena.publisher(target)
+    publisher.publish_now()
+    rows = {row["image_id"]: row["image"] for row in published(hub, "images")}
+    assert len(rows) == len(published(hub, "images")) == 4
+    assert [image_id for image_id, image in rows.items() if image is None] == [gone.image_id]
+    assert not spoilt.exists() and publisher.status().pending_rows == 0
+    assert arena.publisher(target).publish_now().commits == 0
+
+
+def test_a_damaged_shard_that_landed_unheard_is_not_published_twice(hub, target, arena):
+    votes, publisher = arena.vote(2), arena.publisher(target)
+    hub.faults.add(r"POST .*/commit/", after="reset")
+    hub.faults.add(r"POST .*/paths-info/", status=400)
+    with pytest.raises(PublishError):
+        publisher.publish_now()
+    arena.bank.remove(next(iter(arena.images.values()))[0].image_id)
+    for path in (arena.folder / "dataset" / "data" / "images").glob("*/*.parquet"):
+        path.unlink()
+    hub.down()
+    with pytest.raises(PublishError):  # nobody can say whether the dataset has it
+        arena.publisher(target).publish_now()
+    hub.up()
+    again = arena.publisher(target)
+    again.publish_now()
+    assert_exactly_once(hub, votes)
+    assert [row["image"] is None for row in published(hub, "images")] == [False] * 4
+    assert again.status().pending_rows == 0 and hub.commits(DATASET) == 1
 
 
 def test_a_commit_is_eight_requests_and_sends_only_what_is_new(hub, target, arena):

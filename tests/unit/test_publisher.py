@@ -14,9 +14,10 @@ from huggingface_hub import DatasetCard
 from arena import shards
 from arena.dataset_card import ABOUT_COLUMNS, ABOUT_TABLES, dataset_card
 from arena.errors import PublishError
+from arena.layout import shard_path
 from arena.publisher import LONGEST_WAIT, Pace
 from arena.records import TABLES, arrow_schema
-from arena.shards import ShardFolder, features, shard_path, to_parquet
+from arena.shards import ShardFolder, features, to_parquet
 from tests.hub.small_arena import SmallArena, config
 
 

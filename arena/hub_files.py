@@ -1,0 +1,174 @@
+"""The files of the dataset on the Hub: what is there at a commit, and one commit that replaces some by others.
+
+A replacement has to follow a commit that still holds all that it deletes: where another replica commits in between,
+the Hub refuses it (412), and it is looked at and tried again. So however many commit at once, no row is lost or
+doubled. What was replaced stays known by the lists of sources under compacted/ (`arena.layout`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arena.errors import PublishError
+from arena.layout import may_hold
+from arena.records import Shard
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+log = logging.getLogger(__name__)
+
+MOST_RACES = 4  # tries of a commit that has to follow what was looked at, while others commit in between
+AT_ONCE = 8  # downloads
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A file of the dataset: its size in bytes, and its SHA-256 ("" for a small file, which has none there)."""
+
+    size: int
+    sha256: str
+
+
+class HubFiles:
+    def __init__(self, api: HfApi, dataset: str):
+        self._api, self.dataset = api, dataset
+
+    def head(self) -> str:
+        """The commit at the end of the main branch."""
+        branches = self._api.list_repo_refs(self.dataset, repo_type="dataset").branches
+        return next(branch.target_commit for branch in branches if branch.name == "main")
+
+    def files(self, folder: str, revision: str) -> dict[str, Held]:
+        """What is under `folder` at `revision`, by path."""
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+
+        try:
+            listed = list(self._api.list_repo_tree(self.dataset, folder, recursive=True, revision=revision,
+                                                   repo_type="dataset"))  # fmt: skip
+        except RemoteEntryNotFoundError:
+            return {}
+        return {entry.path: Held(entry.size, entry.lfs.sha256 if entry.lfs else "")
+                for entry in listed if hasattr(entry, "size")}  # fmt: skip
+
+    def download(self, paths: Sequence[str], revision: str, folder: Path) -> list[Path]:
+        """Those files, under `folder`."""
+        with without_progress_bars(), ThreadPoolExecutor(AT_ONCE) as pool:
+            fetched = pool.map(lambda path: self._api.hf_hub_download(
+                self.dataset, path, repo_type="dataset", revision=revision, local_dir=folder), paths)  # fmt: skip
+            return [Path(path) for path in fetched]
+
+    def sources(self, manifest: str, revision: str) -> dict[str, list[str]]:
+        """What a large shard was made from: `sources`, the files that it replaced, and `shards`, the paths of all
+        small shards inside of it."""
+        return json.loads(self.text(manifest, revision) or "{}")
+
+    def replace(self, added: Mapping[str, Path | bytes], deleted: Sequence[str], message: str) -> bool:
+        """Add and delete all these files in one commit, which has to follow a commit that holds every deleted one.
+        False where some are gone: somebody else was quicker, and nothing changed. Raises PublishError."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        additions = [CommitOperationAdd(path, file if isinstance(file, bytes) else str(file))
+                     for path, file in added.items()]  # fmt: skip
+        deletions = [CommitOperationDelete(path) for path in deleted]
+        folders = sorted({"/".join(path.split("/")[:2]) for path in deleted})
+        with self.asking(), without_progress_bars():
+            self._api.preupload_lfs_files(self.dataset, additions, repo_type="dataset")  # what takes long
+            if any(addition._should_ignore for addition in additions):
+                raise PublishError(f"{self.dataset}: its .gitignore leaves out large shards, so small ones stay")
+            for race in range(MOST_RACES):
+                head = self.head()
+                there = {path for folder in folders for path in self.files(folder, head)}
+                if not there.issuperset(deleted):
+                    return False
+                try:
+                    self._api.create_commit(self.dataset, [*additions, *deletions], commit_message=message,
+                                            repo_type="dataset", parent_commit=head)  # fmt: skip
+                    return True
+                except Exception as error:
+                    if outrun(error) and race < MOST_RACES - 1:
+                        continue
+                    if self._replaced(folders, added, deleted):
+                        return True
+                    raise
+        return False
+
+    def _replaced(self, folders: Sequence[str], added: Mapping[str, object], deleted: Sequence[str]) -> bool:
+        """Whether a commit landed although its answer was an error."""
+        try:
+            head = self.head()
+            there = {path for folder in {*folders, "compacted"} for path in self.files(folder, head)}
+        except Exception:
+            log.debug("%s could not be asked", self.dataset, exc_info=True)
+            return False
+        return there.issuperset(added) and there.isdisjoint(deleted)
+
+    def squash(self) -> None:
+        """Make the whole history one commit. Raises PublishError."""
+        with self.asking():
+            self._api.super_squash_history(self.dataset, repo_type="dataset")
+
+    def compacted(self, shards: Sequence[Shard], revision: str) -> set[str]:
+        """The paths of those that are inside a large shard."""
+        found: set[str] = set()
+        for table in sorted({shard.table for shard in shards}):
+            wanted = {shard.path for shard in shards if shard.table == table}
+            for manifest in self.files(f"compacted/{table}", revision):
+                if any(may_hold(manifest, path) for path in wanted - found):
+                    found |= wanted & set(self.sources(manifest, revision).get("shards", ()))
+        return found
+
+    def text(self, path: str, revision: str) -> str | None:
+        """The text of a file; None where there is none. Never from a cache."""
+        from huggingface_hub.errors import EntryNotFoundError
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return self.download([path], revision, Path(folder))[0].read_text(encoding="utf-8")
+            except EntryNotFoundError:
+                return None
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Whatever the client raises, as a PublishError."""
+        try:
+            yield
+        except PublishError:
+            raise
+        except Exception as error:
+            raise PublishError(f"{self.dataset}: {in_a_line(error)}") from error
+
+
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """A server's log needs none for every shard; other threads' downloads show theirs again afterwards."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+def outrun(error: BaseException) -> bool:
+    """Whether a commit was refused because another one came before it."""
+    return getattr(getattr(error, "response", None), "status_code", None) == 412
+
+
+def in_a_line(error: BaseException) -> str:
+    """What went wrong, in a line for a log and a status page; without the request's id."""
+    response = getattr(error, "response", None)
+    said = getattr(error, "server_message", None) or str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}{f' {response.status_code}' if response is not None else ''}: {said}"[:300]
