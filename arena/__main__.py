@@ -1,4 +1,4 @@
-"""The maintainer's command line: python -m arena check | fill | publish."""
+"""The maintainer's command line: python -m arena check | fill | publish | restore."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from arena.config import load_config
@@ -23,9 +24,11 @@ def main(argv: list[str] | None = None) -> int:
     fill = commands.add_parser("fill", help="make the images that the bank lacks")
     fill.add_argument("--limit", type=int, default=None, help="stop after so many images")
     commands.add_parser("publish", help="seal what is new and commit it now")
+    restore = commands.add_parser("restore", help="take in what the dataset has and this disk lacks")
+    restore.add_argument("--no-pictures", action="store_true", help="leave the pictures for the app to fetch")
     arguments = parser.parse_args(argv)
     try:
-        return {"check": _check, "fill": _fill, "publish": _publish}[arguments.command](arguments)
+        return {"check": _check, "fill": _fill, "publish": _publish, "restore": _restore}[arguments.command](arguments)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -115,6 +118,21 @@ def _publish(arguments: argparse.Namespace) -> int:
         print(json.dumps(arena.status()["hub"], indent=1))
     finally:
         arena.close()
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from arena.build import build_restorer
+
+    config = load_config(arguments.config)
+    if config.hub.dataset is None:
+        raise ConfigError(f"{arguments.config.name}: hub.dataset is not set; there is nothing to restore from")
+    ledger, restorer = build_restorer(config, arguments.data_dir, hf_token=os.environ.get("HF_TOKEN"),
+                                      hf_endpoint=os.environ.get("HF_ENDPOINT"))  # fmt: skip
+    try:
+        print(json.dumps(asdict(restorer.read_now(pictures=not arguments.no_pictures)), indent=1))
+    finally:
+        ledger.close()
     return 0
 
 

@@ -49,6 +49,19 @@ class Bank:
         self.display(image_id)  # encoded now, so that serving takes the same time for every model
         return image_id, len(data)
 
+    def put(self, image_id: str, data: bytes) -> None:
+        """Store a picture that was made elsewhere, under the id that it has there. Raises ImageRejected for bytes
+        that do not have this id, or are no picture."""
+        if content_id(data) != image_id:
+            raise ImageRejected("The picture is not the one that its id names.")
+        try:
+            shown = self._encoded(data)
+        except Exception as error:  # Pillow raises many kinds for what is no picture
+            raise ImageRejected("The file is no picture.") from error
+        if not self.has(image_id):
+            _write(self._shown_path(image_id), shown)  # first: what the bank has can be served at once
+            _write(self._path(image_id), data)
+
     def read(self, image_id: str) -> bytes:
         """The stored PNG. Raises FileNotFoundError."""
         return self._path(image_id).read_bytes()
@@ -72,7 +85,7 @@ class Bank:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            data = self._encoded(image_id)
+            data = self._encoded(self.read(image_id))
             _write(path, data)
         with self._lock:
             self._shown[image_id] = data
@@ -80,10 +93,10 @@ class Bank:
                 self._shown.popitem(last=False)
         return data
 
-    def _encoded(self, image_id: str) -> bytes:
+    def _encoded(self, data: bytes) -> bytes:
         from PIL import Image
 
-        with Image.open(io.BytesIO(self.read(image_id))) as picture:
+        with Image.open(io.BytesIO(data)) as picture:
             return _encode(_boxed(picture.convert("RGB"), self.display_px), CODEC, quality=QUALITY, method=2)
 
     def _shown_path(self, image_id: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import secrets
@@ -14,6 +15,7 @@ from arena.config import ArenaConfig, load_config
 from arena.guard import VoterKey
 from arena.ledger import Ledger
 from arena.publisher import HubTarget, Publisher
+from arena.restore import NoDataset, Restorer
 from arena.service import Arena, Ticker
 from arena.storage import storage_of
 from arena.studio import Studio
@@ -26,28 +28,54 @@ def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes 
     model, for tests and for measuring what is not generation. Raises ConfigError, LedgerError."""
     config_path, data_dir = Path(config_path), Path(data_dir)
     config = load_config(config_path)
-    ledger = Ledger(data_dir / "ledger.sqlite", alone=storage_of(data_dir, config.storage) == "bucket")
+    ledger = _ledger(config, data_dir)
     bank = Bank(data_dir / "bank", display_px=config.bank.display_px)
     backends = {name: make_backend("fake" if fake else name, config_dir=config_path.resolve().parent,
                                    memory_gb=config.memory_gb, hf_token=hf_token)
                 for name in sorted({m.backend for m in config.contenders})}  # fmt: skip
     studio = Studio(backends, live_queue=config.limits.live_queue)
-    hub = HubTarget(config.hub.dataset, token=hf_token, endpoint=hf_endpoint, private=config.hub.private) \
-        if config.hub.dataset else None  # fmt: skip
+    hub = _hub(config, hf_token, hf_endpoint)
     publisher = Publisher(ledger, bank, hub, data_dir / "dataset", every_seconds=config.hub.every_seconds,
-                          replica=replica_name(), config=config)  # fmt: skip
+                          replica=replica_name(data_dir), config=config)  # fmt: skip
     world, hint = _demo_world(config)
+    restorer = _restorer(ledger, bank, hub, config)
     arena = Arena(config, ledger=ledger, bank=bank, studio=studio, publisher=publisher,
                   key=VoterKey(secret or load_secret(data_dir)), rng=random.Random(secrets.randbits(128)),
-                  ticker=ticker, hint=hint, world=world)  # fmt: skip
+                  restorer=restorer, ticker=ticker, hint=hint, world=world)  # fmt: skip
     studio.fill = arena.fill_one
+    restorer.heard, restorer.arrived, restorer.needed = arena.hear, arena.stock.arrived, arena.stock.needs
     return arena
 
 
 def start(arena: Arena) -> None:
-    """Start the threads: the studio's and the publisher's."""
+    """Start the threads: the studio's, the restorer's and, as soon as it is known what the dataset has, the
+    publisher's. Nothing waits for the Hub but what is sent there."""
+    arena.restorer.start(arena.publisher.start)
     arena.studio.start()
-    arena.publisher.start()
+
+
+def build_restorer(config: ArenaConfig, data_dir: str | Path, *, hf_token: str | None = None,
+                   hf_endpoint: str | None = None) -> tuple[Ledger, Restorer | NoDataset]:  # fmt: skip
+    """What `python -m arena restore` needs, without models, and without anything that publishes. Raises
+    LedgerError."""
+    data_dir = Path(data_dir)
+    ledger = _ledger(config, data_dir)
+    bank = Bank(data_dir / "bank", display_px=config.bank.display_px)
+    return ledger, _restorer(ledger, bank, _hub(config, hf_token, hf_endpoint), config)
+
+
+def _ledger(config: ArenaConfig, data_dir: Path) -> Ledger:
+    return Ledger(data_dir / "ledger.sqlite", alone=storage_of(data_dir, config.storage) == "bucket")
+
+
+def _hub(config: ArenaConfig, token: str | None, endpoint: str | None) -> HubTarget | None:
+    if config.hub.dataset is None:
+        return None
+    return HubTarget(config.hub.dataset, token=token, endpoint=endpoint, private=config.hub.private)
+
+
+def _restorer(ledger: Ledger, bank: Bank, hub: HubTarget | None, config: ArenaConfig) -> Restorer | NoDataset:
+    return Restorer(ledger, bank, hub, every_seconds=config.hub.read_every_seconds) if hub else NoDataset()
 
 
 def load_secret(data_dir: Path) -> bytes:
@@ -64,11 +92,16 @@ def load_secret(data_dir: Path) -> bytes:
         return secret
 
 
-def replica_name() -> str:
-    """Tells the shards of several Spaces on one dataset apart; says nothing about the machine but that."""
-    text = os.environ.get("SPACE_ID") or socket.gethostname()
-    import hashlib
-
+def replica_name(data_dir: Path) -> str:
+    """Tells the shards of several arenas on one dataset apart; says nothing about the machine but that. It is of
+    this Space or host and of the data folder, which keeps a random number for it."""
+    path = data_dir / "replica"
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        scratch = data_dir / f".replica.{os.getpid()}"
+        scratch.write_text(secrets.token_hex(16))
+        os.replace(scratch, path)
+    text = f"{os.environ.get('SPACE_ID') or socket.gethostname()}/{path.read_text().strip()}"
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -31,6 +31,7 @@ from arena.guard import PromptRules, RateLimit, VoterKey
 from arena.ledger import Ledger
 from arena.matchmaking import draw_models
 from arena.records import WINNERS, Battle, BlindBattle, Image, Prompt, Vote, dumps, new_id
+from arena.restore import NoDataset, Restorer
 from arena.reveal import Contender, Reveal
 from arena.stock import Stock
 from arena.studio import LiveJob, Studio
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 LIVE_TRIES = 3  # pairs of models that a live request may take before it is given up
 
 # Told of every vote, with its published row; returns the change of both models' Elo to show with the reveal:
-# {"a": {"before": float, "after": float}, "b": {...}}, or None.
-Ticker = Callable[[dict[str, Any]], dict[str, dict[str, float]] | None]
+# {"a": {"before": float, "after": float}, "b": {...}}, or None. Told None when votes came from the dataset.
+Ticker = Callable[[dict[str, Any] | None], dict[str, dict[str, float]] | None]
 
 
 class Arena:
@@ -50,11 +51,13 @@ class Arena:
     demonstration models understand. All parts are handed in by `arena.build`."""
 
     def __init__(self, config: ArenaConfig, *, ledger: Ledger, bank: Bank, studio: Studio, publisher: Publisher,
-                 key: VoterKey, rng: random.Random, ticker: Ticker | None = None,
+                 key: VoterKey, rng: random.Random, restorer: Restorer | NoDataset = NoDataset(),
+                 ticker: Ticker | None = None,
                  hint: Callable[[str], str] = lambda prompt: "",
                  world: dict[str, list[str]] | None = None):  # fmt: skip
         self.config = config
         self.ledger, self.bank, self.studio, self.publisher, self.key = ledger, bank, studio, publisher, key
+        self.restorer = restorer
         self.rng, self.ticker, self.hint, self.world = rng, ticker, hint, world
         self.models = {m.id: m for m in config.models}
         self.contenders = {m.id: m for m in config.contenders}
@@ -216,8 +219,16 @@ class Arena:
     # -- the bank ----------------------------------------------------------------------------------------
 
     def fill_one(self, studio: Studio) -> bool:
-        """Make one image that the bank lacks; False when it lacks none that can be made now."""
-        return self.stock.fill_one(studio)
+        """Make one image that the bank lacks; False when it lacks none that can be made now, or when the dataset
+        may have it."""
+        return self.restorer.settled and self.stock.fill_one(studio)
+
+    def hear(self, table: str) -> None:
+        """Rows of `table` came from the dataset."""
+        if table in ("prompts", "images"):
+            self.stock.refresh()
+        elif table in ("votes", "exclusions") and self.ticker:
+            self.ticker(None)
 
     def missing(self) -> int:
         """Images that the bank still lacks."""
@@ -247,11 +258,13 @@ class Arena:
         """Counts and health; holds no secret and no voter."""
         return {**self.ledger.counts(), "bank_missing": self.missing(), "live_waiting": self.studio.waiting(),
                 "resting_models": sorted(self.studio.resting()), "hub": asdict(self.publisher.status()),
+                "restore": asdict(self.restorer.status()),
                 "arena_version": arena.__version__}  # fmt: skip
 
     def close(self) -> None:
         """Stop drawing, publish what is pending (with a deadline), close the ledger. Safe to call twice."""
         self.studio.close()
+        self.restorer.close()
         self.publisher.close()
         self.ledger.close()
 

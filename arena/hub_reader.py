@@ -1,0 +1,161 @@
+"""The dataset on the Hub as it is read: what is there at one commit, and its files, whole or in part.
+
+Every request has a timeout and is made once; whoever asks decides when to ask again. A whole file counts only with
+the hash that the Hub lists for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from arena.errors import RestoreError
+from arena.hub import HubTarget
+from arena.hub_files import in_a_line
+from arena.records import TABLES
+
+CONNECTIONS = 4  # downloads at once
+AHEAD_BYTES = 64 * 2**20  # downloaded before they are asked for, at most
+SMALL = 256 * 1024  # a file up to this size is fetched whole rather than in parts
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteShard:
+    path: str
+    table: str
+    size: int
+    sha256: str  # of the content; "" where the Hub keeps it as a git blob,
+    blob_id: str  # which has this SHA-1
+
+
+class HubReader:
+    """Needs no network until it is asked for something. All methods raise RestoreError."""
+
+    def __init__(self, target: HubTarget):
+        self.dataset = target.dataset
+        self._target = target
+
+    def head(self) -> str | None:
+        """The newest commit, or None where there is no such dataset (or this token may not see it)."""
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        try:
+            return self._get(f"/api/datasets/{self.dataset}/revision/main", params={"expand": "sha"}).json()["sha"]
+        except RestoreError as error:
+            if isinstance(error.__cause__, RepositoryNotFoundError):
+                return None
+            raise
+
+    def shards(self, commit: str) -> list[RemoteShard]:
+        """Every Parquet file of a published table, by its path, which begins with its time."""
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+
+        url: str | None = f"/api/datasets/{self.dataset}/tree/{commit}/data"
+        params: dict[str, Any] | None = {"recursive": "true", "expand": "false"}
+        found = []
+        while url:
+            try:
+                answer = self._get(url, params=params)
+            except RestoreError as error:
+                if isinstance(error.__cause__, RemoteEntryNotFoundError):
+                    return []
+                raise
+            for entry in answer.json():
+                table = entry["path"].split("/")[1]
+                if entry["type"] == "file" and entry["path"].endswith(".parquet") and table in TABLES:
+                    sha256 = (entry.get("lfs") or {}).get("oid", "")
+                    found.append(RemoteShard(entry["path"], table, entry["size"], sha256, entry["oid"]))
+            url, params = answer.links.get("next", {}).get("url"), None  # which has them already
+        return sorted(found, key=lambda shard: shard.path)
+
+    def read(self, shard: RemoteShard, commit: str) -> bytes:
+        """A whole shard, with the content that the Hub lists."""
+        data = self._get(self._place(shard, commit)).content
+        if shard.sha256:
+            whole = hashlib.sha256(data).hexdigest() == shard.sha256
+        else:
+            whole = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest() == shard.blob_id
+        if not whole:
+            raise RestoreError(f"{self.dataset}: {shard.path} did not come as the Hub lists it")
+        return data
+
+    def read_all(self, shards: Iterable[RemoteShard], commit: str) -> Iterator[tuple[RemoteShard, bytes]]:
+        """Whole shards in order, a few downloaded ahead."""
+        left, coming, ahead = deque(shards), deque[tuple[RemoteShard, Future[bytes]]](), 0
+        pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="restore")
+        try:
+            while left or coming:
+                while left and len(coming) < 2 * CONNECTIONS and (not coming or ahead + left[0].size <= AHEAD_BYTES):
+                    shard = left.popleft()
+                    ahead += shard.size
+                    coming.append((shard, pool.submit(self.read, shard, commit)))
+                shard, data = coming.popleft()
+                yield shard, data.result()
+                ahead -= shard.size
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def open(self, shard: RemoteShard, commit: str) -> io.IOBase:
+        """A shard as a file, of which only what is read is fetched."""
+        if shard.size <= SMALL:
+            return io.BytesIO(self.read(shard, commit))
+        return _Ranges(self, self._place(shard, commit), shard.size)
+
+    def _place(self, shard: RemoteShard, commit: str) -> str:
+        return f"/datasets/{self.dataset}/resolve/{commit}/{quote(shard.path)}"
+
+    def _get(self, url: str, *, params: dict[str, Any] | None = None, part: str = "") -> Any:
+        from huggingface_hub import constants
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+        if url.startswith("/"):
+            url = (self._target.endpoint or constants.ENDPOINT).rstrip("/") + url
+        headers = build_hf_headers(token=self._target.token, library_name="image-arena")
+        wait = self._target.timeout
+        try:
+            answer = get_session().get(url, params=params, headers={**headers, **({"Range": part} if part else {})},
+                                       timeout=(min(10.0, wait), wait, wait, wait))  # fmt: skip
+            hf_raise_for_status(answer)
+        except Exception as error:  # huggingface_hub and its HTTP client raise many kinds
+            asked = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
+            retry_after = float(asked) if asked.isdigit() else 0.0
+            raise RestoreError(f"{self.dataset}: {in_a_line(error)}", retry_after) from error
+        return answer
+
+
+class _Ranges(io.RawIOBase):
+    """A file on the Hub; every read is a request for those bytes alone."""
+
+    def __init__(self, reader: HubReader, url: str, size: int):
+        self._reader, self._url, self._size, self._at = reader, url, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._size)
+        if self._at >= end:
+            return 0
+        answer = self._reader._get(self._url, part=f"bytes={self._at}-{end - 1}")
+        data = answer.content if answer.status_code == 206 else answer.content[self._at : end]
+        if len(data) != end - self._at:
+            raise RestoreError(f"{self._reader.dataset}: {self._url} came shorter than the Hub lists it")
+        buffer[: len(data)] = data
+        self._at = end
+        return len(data)
