@@ -163,7 +163,7 @@ async function picture(block, on) {
   const text = `${plain(block.title)}<br><span style="font-size:13px">${plain(`${document.title}: ${votes[1]} ${votes[0]}. ${state.head.last}`)}</span>`;
   Object.assign(layout, { paper_bgcolor: colour('--lb-surface'), plot_bgcolor: colour('--lb-surface'), autosize: false, width: 1200, height: layout.height + 84,
     margin: { ...layout.margin, t: layout.margin.t + 76, l: 24, b: 24 },
-    title: { text, x: 0.02, y: 1, yref: 'container', yanchor: 'top', pad: { t: 18 }, font: { size: 20, color: colour('--lb-ink') } } });
+    title: { text, x: 0.02, y: 1, yref: 'container', yanchor: 'top', pad: { t: 32 }, font: { size: 20, color: colour('--lb-ink') } } });
   layout.showlegend = data.some((trace) => trace.meta && trace.meta.label);
   for (const trace of data) trace.showlegend = Boolean(trace.meta && trace.meta.label);
   const url = await Plotly.toImage({ data, layout }, { format: 'png', width: 1200, height: layout.height, scale: 2 });
