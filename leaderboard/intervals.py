@@ -75,20 +75,29 @@ def sandwich(votes, pairs, ratings, anchor, rng, clusters=AUTO):
         mean = anchor @ centre / anchor.sum()
         lower[few], upper[few] = np.minimum(lower[few] + mean, centre[few]), np.maximum(upper[few] + mean, centre[few])
     wider = np.where(fixed, 1.0, (upper - lower) / (2.0 * Z95 * np.where(fixed, 1.0, deviation)))
-    roots, vectors = np.linalg.eigh(values * np.outer(wider, wider))
-    noise = rng.standard_normal((DRAWS, len(rated))) * np.sqrt(np.maximum(roots, 0.0))
+    noise = rng.standard_normal((DRAWS, len(rated))) @ _root(values * np.outer(wider, wider)).T
     kinds = [SANDWICH] * len(rated)
     for model in few:
         kinds[model] = LIKELIHOOD
     return Spread(
         SCALE * lower,
         SCALE * upper,
-        SCALE * (centre + noise @ vectors.T),
+        SCALE * (centre + noise),
         SCALE * deviation,
         ways,
         tuple(kinds),
         found.degrees,
     )
+
+
+def _root(covariance):
+    """A matrix whose product with its transpose is this covariance, which has a direction without variance (the anchor
+    stays): Cholesky's with a trace of noise there, or the eigenvectors where rounding leaves less than none."""
+    try:
+        return np.linalg.cholesky(covariance + 1e-10 * covariance.trace() * np.eye(len(covariance)))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariance)
+        return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def resampled_elo(votes, pairs, ratings, anchor, rng, clusters=AUTO):

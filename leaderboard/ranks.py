@@ -25,9 +25,9 @@ def simultaneous_ranks(rating, draws):
     deviation = np.maximum(np.sqrt(np.maximum(variance[:, None] + variance - 2 * covariance, 0.0)), 1e-9)
     error, scale = error.astype(np.float32), (1.0 / deviation).astype(np.float32)
     largest = np.zeros(len(draws), np.float32)
-    for model in range(count - 1):
-        against = error[model + 1 :] - error[model]
-        against *= scale[model, model + 1 :, None]
+    for apart_by in range(1, count):  # all pairs of places that far apart at once
+        against = error[apart_by:] - error[:-apart_by]
+        against *= scale.diagonal(apart_by)[:, None]
         np.maximum(largest, np.abs(against, out=against).max(axis=0), out=largest)
     critical = float(np.sort(largest)[math.ceil(0.95 * len(largest)) - 1])
     apart = rating[:, None] - rating > critical * deviation  # [i, j]: i is surely better than j
