@@ -103,6 +103,10 @@ class LedgerError(ArenaError):
 class PublishError(ArenaError):
     code = "publish"
 
+    def __init__(self, message: str, retry_after: float = 0):
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds for which the Hub asks us to wait
+
 
 class RestoreError(ArenaError):
     code = "restore"

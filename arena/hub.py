@@ -17,6 +17,7 @@ from pathlib import Path
 
 from arena.errors import PublishError
 from arena.hub_files import MOST_RACES, HubFiles, in_a_line, outrun, without_progress_bars
+from arena.hub_waiting import limit_waiting, told_to_wait
 from arena.records import TABLES, Shard
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Hub:
         self.files = HubFiles(self._api, target.dataset)
         self._exists = False
         self._card: str | None = None  # as it is there, as far as we know; None: not looked at, or there is none
-        _limit_waiting(target.timeout)
+        limit_waiting(target.timeout)
 
     def batches(self, pending: Sequence[Shard]) -> Iterator[Sequence[Shard]]:
         return (pending[i : i + FILES_A_COMMIT] for i in range(0, len(pending), FILES_A_COMMIT))
@@ -87,7 +88,7 @@ class Hub:
         except Exception as error:  # huggingface_hub, its HTTP client and hf_xet raise many kinds
             log.info("committing to %s ended in an error; asking what it holds", self.dataset, exc_info=True)
             if not self._holds_after_error(shards, files):
-                raise PublishError(f"{self.dataset}: {in_a_line(error)}") from error
+                raise PublishError(f"{self.dataset}: {in_a_line(error)}", told_to_wait(error)) from error
 
     def has(self, shard: Shard) -> bool:
         """Whether the dataset holds `shard`, by itself or inside a large one. Raises PublishError."""
@@ -128,14 +129,19 @@ class Hub:
         operations = [CommitOperationAdd(shard.path, str(file)) for shard, file in zip(shards, files, strict=True)]
         if text is not None:
             operations.append(CommitOperationAdd("README.md", text.encode()))
+        with without_progress_bars():
+            self._api.preupload_lfs_files(self.dataset, operations, repo_type="dataset")
+        if any(
+            operation._should_ignore for operation in operations
+        ):  # else the card would name files that are not there
+            raise PublishError(f"{self.dataset}: its .gitignore leaves out shards; take data/ out of it")
         # No parent as a rule: shards have paths of their own, so commits of several replicas never conflict.
         with without_progress_bars():
             made = self._api.create_commit(
                 self.dataset, operations, commit_message=_message(shards), repo_type="dataset", parent_commit=parent
             )
         if not (self._holds(shards, files, made.oid) or self._holds(shards, files, "main")):
-            raise PublishError(f"{self.dataset}: the Hub took a commit, but not every shard in it; "
-                               "does the dataset's .gitignore leave out data/?")  # fmt: skip
+            raise PublishError(f"{self.dataset}: the Hub took a commit, but not every shard in it")
         self._card = text or self._card
 
     def _tables(self) -> set[str]:
@@ -167,19 +173,6 @@ class Hub:
         except Exception:  # then we do not know, and the next try finds out
             log.debug("%s could not be asked", self.dataset, exc_info=True)
             return False
-
-
-def _limit_waiting(seconds: float) -> None:
-    """huggingface_hub waits for ever by default, and one unanswered request would end all publishing."""
-    from huggingface_hub import set_client_factory
-    from huggingface_hub.utils._http import default_client_factory
-
-    def factory():
-        client = default_client_factory()
-        client.timeout = (min(10.0, seconds), seconds, seconds, seconds)  # connect, read, write, pool
-        return client
-
-    set_client_factory(factory)
 
 
 def _message(shards: Sequence[Shard]) -> str:

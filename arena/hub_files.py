@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.errors import PublishError
+from arena.hub_waiting import told_to_wait
 from arena.layout import may_hold
 from arena.records import Shard
 
@@ -144,7 +145,7 @@ class HubFiles:
         except PublishError:
             raise
         except Exception as error:
-            raise PublishError(f"{self.dataset}: {in_a_line(error)}") from error
+            raise PublishError(f"{self.dataset}: {in_a_line(error)}", told_to_wait(error)) from error
 
 
 @contextmanager

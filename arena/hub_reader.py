@@ -18,6 +18,7 @@ from urllib.parse import quote
 from arena.errors import RestoreError
 from arena.hub import HubTarget
 from arena.hub_files import in_a_line
+from arena.hub_waiting import told_to_wait
 from arena.records import TABLES
 
 CONNECTIONS = 4  # downloads at once
@@ -123,9 +124,7 @@ class HubReader:
                                        timeout=(min(10.0, wait), wait, wait, wait))  # fmt: skip
             hf_raise_for_status(answer)
         except Exception as error:  # huggingface_hub and its HTTP client raise many kinds
-            asked = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
-            retry_after = float(asked) if asked.isdigit() else 0.0
-            raise RestoreError(f"{self.dataset}: {in_a_line(error)}", retry_after) from error
+            raise RestoreError(f"{self.dataset}: {in_a_line(error)}", told_to_wait(error)) from error
         return answer
 
 

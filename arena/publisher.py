@@ -136,6 +136,8 @@ class Publisher:
                 return
             except PublishError as error:
                 log.warning("not published at the end: %s", error)
+                if error.retry_after > end - time.monotonic():
+                    return
             time.sleep(max(0.0, min(wait, end - time.monotonic())))
             wait *= 2
 
@@ -169,7 +171,7 @@ class Publisher:
                 report = self._push_and_seal(commits)
         except Exception as error:
             self._last_error = str(error) or type(error).__name__
-            self._pace.failed(time.monotonic())
+            self._pace.failed(time.monotonic(), getattr(error, "retry_after", 0.0))
             if isinstance(error, PublishError):
                 raise
             raise PublishError(f"shards could not be written: {error}") from error
@@ -276,10 +278,11 @@ class Pace:
         self._failures = 0
         self._due(now + self._every, now)
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, asked: float = 0.0) -> None:
+        """`asked`: seconds for which the Hub asked to be left alone."""
         wait = max(self._every, 1.0) * 2**self._failures
         self._failures = min(self._failures + 1, 20)
-        self._due(now + max(self._every, min(wait, LONGEST_WAIT)), now)
+        self._due(now + max(self._every, min(wait, LONGEST_WAIT), asked), now)
 
     def _due(self, when: float, now: float) -> None:
         self.next = when if self.left(now) else max(when, self._commits[0] + 3600)

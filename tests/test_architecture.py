@@ -31,7 +31,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"hub_files", "merge", "card_figures"},
         {"backends", "ledger", "prompts", "shards"},
         {"layout", "config", "tables", "storage", "database"},
-        {"records", "reveal", "errors", "logs", "embedded"},
+        {"records", "reveal", "errors", "logs", "embedded", "hub_waiting"},
         {"__init__"},
     ],
     "leaderboard": [

@@ -1,0 +1,28 @@
+"""`apps`: the app in real processes; one prepared data folder and one forking process serve the whole session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.apps import Apps, prepare
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "faults" in item.path.parts[-2:]:
+            item.add_marker(pytest.mark.hub)
+
+
+@pytest.fixture(scope="session")
+def every_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apps]:
+    apps = Apps(prepare(tmp_path_factory.mktemp("prepared")))
+    yield apps
+    apps.close()
+
+
+@pytest.fixture
+def apps(every_app: Apps) -> Iterator[Apps]:
+    yield every_app
+    every_app.end()
