@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,25 +51,31 @@ class Elo:
         self.ratings: dict[str, float] = {}
         self._votes: list[Counted] = []
         self._place: dict[str, int] = {}
+        self._early: dict[str, bool] = {}
 
     def take(self, vote_id: str, model_a: str, model_b: str, winner: str) -> Change:
         before = {side: self.ratings.get(model, CENTRE) for side, model in (("a", model_a), ("b", model_b))}
         self._place[vote_id] = len(self._votes)
-        self._votes.append(Counted(model_a, model_b, SCORES[winner]))
+        self._votes.append(Counted(model_a, model_b, SCORES[winner], excluded=self._early.pop(vote_id, False)))
         self._play(len(self._votes) - 1)
         return {"a": {"before": before["a"], "after": self.ratings[model_a]},
                 "b": {"before": before["b"], "after": self.ratings[model_b]}}  # fmt: skip
 
-    def exclude(self, vote_id: str, reason: str) -> None:
-        """Go back to before that vote and count again without it, or with it where it is "restored". A vote is
-        taken back soon after it was cast, so there is seldom much to count again."""
-        place = self._place.get(vote_id)
-        if place is None or self._votes[place].excluded == (reason != "restored"):
-            return
-        for vote in reversed(self._votes[place:]):
+    def exclude(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Go back to before the first of these votes and count again without them, or with those that are
+        "restored". A vote is taken back soon after it was cast, so there is seldom much to count again. Another
+        replica's exclusion may come before its vote: it is kept for then."""
+        first = len(self._votes)
+        for row in rows:
+            place, excluded = self._place.get(row["vote_id"]), row["reason"] != "restored"
+            if place is None:
+                self._early[row["vote_id"]] = excluded
+            elif self._votes[place].excluded != excluded:
+                self._votes[place].excluded = excluded
+                first = min(first, place)
+        for vote in reversed(self._votes[first:]):
             self._move(vote, -vote.gain)
-        self._votes[place].excluded = reason != "restored"
-        for again in range(place, len(self._votes)):
+        for again in range(first, len(self._votes)):
             self._play(again)
 
     def _play(self, place: int) -> None:
@@ -165,8 +172,7 @@ class Standings:
             if row["mode"] == "anonymous":
                 change = self._elo.take(row["vote_id"], row["model_a"], row["model_b"], row["winner"])
                 self._changes.append((row["vote_id"], change))
-        for row in exclusions:
-            self._elo.exclude(row["vote_id"], row["reason"])
+        self._elo.exclude(exclusions)
 
     def _since(self, at: tuple[int, int]) -> tuple[list[dict], list[dict], tuple[int, int]]:
         """(votes, exclusions) of the ledger after the two places `at`, and the places to go on from."""
