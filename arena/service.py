@@ -263,9 +263,13 @@ class Arena:
 
     def close(self) -> None:
         """Stop drawing, publish what is pending (with a deadline), close the ledger. Safe to call twice."""
-        self.studio.close()
-        self.restorer.close()
+        # A model may need seconds to stop: publishing does not wait for that.
+        others = [threading.Thread(target=part.close, daemon=True) for part in (self.studio, self.restorer)]
+        for other in others:
+            other.start()
         self.publisher.close()
+        for other in others:
+            other.join()
         self.ledger.close()
 
     # -- inside ------------------------------------------------------------------------------------------

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 # People look at a battle for longer than uvicorn's 5 s, and a proxy that reuses a connection just as we close it
 # loses the vote that it carries: ours has to outlive the usual 60 s of proxies.
 KEEP_ALIVE = 65
+AT_MOST = 18.0  # seconds for an orderly end in all, however the Hub, a model or a disk behaves
 LAST_SECONDS = 5.0  # after an orderly end, how long stray threads may keep the process alive
 
 # Gradio counts every queued event with pandas, which costs more than the event, and reports home.
@@ -56,6 +59,8 @@ class Served:
         """Refuse what is new, let votes under way reach the disk, publish, then let go of the port. Until the
         very end pages still answer, and a vote gets "restarting" rather than a dead line. With `then_exit` the
         process ends soon after, whatever still runs: Gradio waits for its threads, a model for its picture."""
+        if then_exit:
+            _end_within(AT_MOST)
         if not self.api.close():
             log.warning("some requests were still running when the arena closed")
         try:
@@ -111,10 +116,29 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
     return served
 
 
+class Signalled:
+    """An event for signal handlers, which run in the middle of whatever the main thread does. threading.Event locks
+    itself out for ever where that is its own `wait`; and no wait without an end is sure to be woken up, since the
+    signal may come just before it blocks, or to another thread."""
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+
+    def wait(self, timeout: float = math.inf) -> bool:
+        """Whether it was set within `timeout` seconds."""
+        end = time.monotonic() + timeout
+        while not self._set and time.monotonic() < end:
+            time.sleep(0.05)
+        return self._set
+
+
 @contextlib.contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
+def stopped_by_signals() -> Iterator[Signalled]:
     """An event that the first SIGTERM or SIGINT sets; the second one ends the process as if nobody listened."""
-    stopped = threading.Event()
+    stopped = Signalled()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def stop(number: int, frame: object) -> None:
@@ -132,7 +156,7 @@ def stopped_by_signals() -> Iterator[threading.Event]:
 
 
 def _end_within(seconds: float) -> None:
-    """All is on disk and published: no thread may keep the process for longer."""
+    """Every vote is on the disk: nothing may keep the process for longer."""
 
     def end() -> None:
         sys.stdout.flush()
