@@ -103,6 +103,7 @@ class HubServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: in two, a client that delays its ACK makes every answer take 40 ms
     server: HubServer
 
     def log_message(self, *_: object) -> None:
