@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCORES = {"model_a": 1.0, "model_b": 0.0, "both_good": 0.5, "both_bad": 0.5}
+PATIENCE = 5.0  # seconds that a reader of the page waits for images to be measured
 REMEMBERED = 1000  # changes kept for reveals that are still under way
 
 Change = dict[str, dict[str, float]]
@@ -135,7 +136,7 @@ class Standings:
         known = {m.id: {"name": m.name, "organisation": m.organisation, "family": m.family, "licence": m.licence,
                         "parameters_b": m.parameters_b, "memory_gb": m.memory_gb, "demo": m.demo}
                  for m in config.models}  # fmt: skip
-        pictures = Pictures(lambda: Gallery(ledger, bank)) if bank is not None else None
+        pictures = Pictures(lambda: Gallery(ledger, bank), PATIENCE) if bank is not None else None
         self._live = LiveBoard(models=known, pictures=pictures)
         self._ledger = ledger
         with self._elo_lock:

@@ -5,6 +5,7 @@ To add a covariate, write its row here, its number in `measure` and its name in 
 """
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,9 +78,9 @@ def measured(pictures, image_id):
     return known[image_id]
 
 
-def differences(votes, pictures=None, most=MOST_IMAGES):
+def differences(votes, pictures=None, most=MOST_IMAGES, clock=time.monotonic):
     """The Differences of all votes: what the votes file says itself (`votes.covariates`), else what is measured on
-    the Pictures."""
+    the Pictures, as far as their patience goes: the next look measures more."""
     given = dict(votes.covariates)
     if pictures is None or not len(pictures) or not len(votes):
         if given or not len(votes):
@@ -87,16 +88,24 @@ def differences(votes, pictures=None, most=MOST_IMAGES):
         return Differences({}, {"without images": len(votes)})
     sides, names, skipped = _images(votes, pictures, most)
     table = np.full((len(names) + 1, len(COVARIATES)), np.nan)  # the last row is for a vote without an image
+    later, end = (
+        np.zeros(len(names) + 1, bool),
+        clock() + (math.inf if pictures.patience is None else pictures.patience),
+    )
     for row, name in enumerate(names):
-        if (found := measured(pictures, name)) is not None:
+        if name not in pictures.measured and clock() >= end:
+            later[row] = True
+        elif (found := measured(pictures, name)) is not None:
             table[row] = [found[covariate] for covariate in COVARIATES]
     gap = table[sides[0]] - table[sides[1]]
     values = {name: gap[:, at] for at, name in enumerate(COVARIATES)} | given
     absent = (sides[0] == len(names)) | (sides[1] == len(names))
-    unread = ~absent & np.isnan(gap[:, 0])
+    waiting = ~absent & (later[sides[0]] | later[sides[1]])
+    unread = ~absent & ~waiting & np.isnan(gap[:, 0])
     without = {
         "without images": int((absent & ~skipped).sum()),
         "with an image that can't be read": int(unread.sum()),
+        "with an image that is not measured yet (more are at every later look)": int(waiting.sum()),
         f"with an image beyond the {most:,} with most votes": int(skipped.sum()),
     }
     return Differences(values, {why: count for why, count in without.items() if count})

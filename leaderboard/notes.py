@@ -12,7 +12,7 @@ from leaderboard.ratings import APART, RATED, SCALES, UNBEATEN, WINLESS
 from leaderboard.standings import VOTE_FLOOR
 from leaderboard.tally import UNGROUPED
 
-ALARMS = ("Warning", "Position alarm", "Position bias")
+ALARMS = ("Warning", "Position alarm")
 MOST_NAMED = 5  # models in one sentence
 MOST_BOTH_BAD = 0.3  # of all votes: more of them is a warning
 

@@ -53,11 +53,12 @@ class Pictures:
     """The images of a shelf; safe to use from several threads. `measured` {image id: what leaderboard.covariates
     measured on it} lasts as long as the Pictures do.
 
-    `open_shelf` makes the shelf and is called when somebody first asks for an image."""
+    `open_shelf` makes the shelf and is called when somebody first asks for an image. `patience` is for how many
+    seconds one look may measure images, where somebody waits for a page; None: as long as it takes."""
 
-    def __init__(self, open_shelf=None):
+    def __init__(self, open_shelf=None, patience=None):
         self._open, self._opened = open_shelf, None
-        self.measured = {}
+        self.measured, self.patience = {}, patience
         self._thumbnails, self._lock = OrderedDict(), threading.RLock()
 
     @property

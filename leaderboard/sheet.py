@@ -87,7 +87,7 @@ KINDS = {
     "text": str,
     "count": "{:,}".format,
     "points": "{:.0f}".format,
-    "signed": "{:+.0f}".format,
+    "signed": lambda value: f"{round(value) + 0:+d}",
     "share": "{:.1%}".format,
     "small share": "{:.2%}".format,
     "number": "{:.2f}".format,

@@ -189,6 +189,17 @@ def test_differences_of_votes_are_measured_once_an_image():
     assert sum(few.without.values()) == len(votes)
 
 
+def test_a_reader_who_waits_gets_what_is_measured_by_then():
+    shelf = Shelf({name: encoded(pixels(at)) for at, name in enumerate("abcd")})
+    votes = votes_from_rows([row("x", "y", "model_a", image_a="a", image_b="b"),
+                             row("x", "y", "model_a", image_a="c", image_b="d")])  # fmt: skip
+    pictures, seconds = Pictures(lambda: shelf, patience=2.5), iter(range(100))
+    first = differences(votes, pictures, clock=lambda: next(seconds))
+    assert len(pictures.measured) == 2 and list(first.without.values()) == [1]
+    second = differences(votes, pictures, clock=lambda: next(seconds))
+    assert second.without == {} and np.isfinite(second.values["brightness"]).all()
+
+
 def test_the_votes_file_may_say_what_it_measured(tmp_path):
     lines = [row("x", "y", "model_a", brightness_a=0.2, brightness_b=0.5), row("x", "y", "tie", brightness_a=0.4)]
     path = tmp_path / "votes.jsonl"
