@@ -24,11 +24,14 @@ def main(argv: list[str] | None = None) -> int:
     fill = commands.add_parser("fill", help="make the images that the bank lacks")
     fill.add_argument("--limit", type=int, default=None, help="stop after so many images")
     commands.add_parser("publish", help="seal what is new and commit it now")
+    compact = commands.add_parser("compact", help="make small shards of the dataset into large ones")
+    compact.add_argument("--today", action="store_true", help="also those of today, however few")
     restore = commands.add_parser("restore", help="take in what the dataset has and this disk lacks")
     restore.add_argument("--no-pictures", action="store_true", help="leave the pictures for the app to fetch")
     arguments = parser.parse_args(argv)
     try:
-        return {"check": _check, "fill": _fill, "publish": _publish, "restore": _restore}[arguments.command](arguments)
+        return {"check": _check, "fill": _fill, "publish": _publish, "compact": _compact,
+                "restore": _restore}[arguments.command](arguments)  # fmt: skip
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -118,6 +121,15 @@ def _publish(arguments: argparse.Namespace) -> int:
         print(json.dumps(arena.status()["hub"], indent=1))
     finally:
         arena.close()
+    return 0
+
+
+def _compact(arguments: argparse.Namespace) -> int:
+    arena = _build(arguments)
+    try:
+        print(json.dumps(asdict(arena.publisher.compact_now(today=arguments.today)), indent=1))
+    finally:
+        arena.ledger.close()
     return 0
 
 

@@ -74,6 +74,11 @@ class SmallArena:
     def pixels(self, image_id: str) -> bytes:
         return Pillow.open(io.BytesIO(self.bank.read(image_id))).convert("RGB").tobytes()
 
-    def publisher(self, hub: HubTarget | None = None, *, every_seconds: float = 3600) -> Publisher:
+    def sleep(self, days: float) -> None:
+        self._time += days * 86_400
+
+    def publisher(self, hub: HubTarget | None = None, *, every_seconds: float = 3600, replica: str = "test",
+                  **settings: object) -> Publisher:  # fmt: skip
+        """`settings` are those of `hub` in arena.yaml."""
         return Publisher(self.ledger, self.bank, hub, self.folder / "dataset", every_seconds=every_seconds,
-                         replica="test", config=config(), clock=self.clock)  # fmt: skip
+                         replica=replica, config=config(**settings), clock=self.clock)  # fmt: skip
