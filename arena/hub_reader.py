@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import IO, Any
 from urllib.parse import quote
 
 from arena.errors import RestoreError
@@ -23,7 +25,9 @@ from arena.records import TABLES
 
 CONNECTIONS = 4  # downloads at once
 AHEAD_BYTES = 64 * 2**20  # downloaded before they are asked for, at most
-SMALL = 256 * 1024  # a file up to this size is fetched whole rather than in parts
+FOOTER = 64 * 1024  # bytes at the end of a Parquet file that are fetched first
+HOLE = 16 * 1024  # bytes that nobody asked for, at most, rather than another request
+SMALL = 2 * 2**20  # a file of up to so many bytes is fetched whole: that is quicker than to ask for its parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +106,26 @@ class HubReader:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def open(self, shard: RemoteShard, commit: str) -> io.IOBase:
-        """A shard as a file, of which only what is read is fetched."""
+    def open(self, shard: RemoteShard, commit: str, columns: Sequence[str], row_group: int | None = None) -> IO[bytes]:
+        """A shard as a file, of which these columns (of this row group) are fetched, and little else."""
         if shard.size <= SMALL:
             return io.BytesIO(self.read(shard, commit))
-        return _Ranges(self, self._place(shard, commit), shard.size)
+        import pyarrow.parquet as pq
+
+        file = _Parts(shard.size, partial(self._part, self._place(shard, commit)))
+        with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="restore") as pool:
+            file.fetch([(shard.size - FOOTER, shard.size)], pool)
+            about = pq.read_metadata(file)
+            groups = range(about.num_row_groups) if row_group is None else [row_group]
+            file.fetch(_ranges([about.row_group(i) for i in groups], columns), pool)
+        return file
+
+    def _part(self, url: str, start: int, end: int) -> bytes:
+        answer = self._get(url, part=f"bytes={start}-{end - 1}")
+        data = answer.content if answer.status_code == 206 else answer.content[start:end]
+        if len(data) != end - start:
+            raise RestoreError(f"{self.dataset}: {url} came shorter than the Hub lists it")
+        return data
 
     def _place(self, shard: RemoteShard, commit: str) -> str:
         return f"/datasets/{self.dataset}/resolve/{commit}/{quote(shard.path)}"
@@ -128,11 +147,32 @@ class HubReader:
         return answer
 
 
-class _Ranges(io.RawIOBase):
-    """A file on the Hub; every read is a request for those bytes alone."""
+def _ranges(groups: Iterable[Any], columns: Sequence[str]) -> list[tuple[int, int]]:
+    """Where in a Parquet file these columns of these row groups are: [start, end) in bytes, near ones as one."""
+    found: list[tuple[int, int]] = []
+    for group in groups:
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema in columns:
+                start = column.dictionary_page_offset or column.data_page_offset
+                end = start + column.total_compressed_size
+                if found and start - found[-1][1] <= HOLE:
+                    start = found.pop()[0]
+                found.append((start, end))
+    return found
 
-    def __init__(self, reader: HubReader, url: str, size: int):
-        self._reader, self._url, self._size, self._at = reader, url, size, 0
+
+class _Parts(io.RawIOBase):
+    """A file on the Hub, some parts of which are here. Whatever else is read is fetched for it."""
+
+    def __init__(self, size: int, part: Callable[[int, int], bytes]):
+        self._size, self._part, self._at = size, part, 0
+        self._here: list[tuple[int, bytes]] = []  # (start, content)
+
+    def fetch(self, ranges: Iterable[tuple[int, int]], pool: ThreadPoolExecutor) -> None:
+        wanted = list(ranges)
+        found = pool.map(lambda place: self._part(*place), wanted)
+        self._here += zip((start for start, _ in wanted), found, strict=True)
+        self._here.sort()
 
     def readable(self) -> bool:
         return True
@@ -148,13 +188,13 @@ class _Ranges(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        end = min(self._at + len(buffer), self._size)
-        if self._at >= end:
+        start, end = self._at, min(self._at + len(buffer), self._size)
+        if start >= end:
             return 0
-        answer = self._reader._get(self._url, part=f"bytes={self._at}-{end - 1}")
-        data = answer.content if answer.status_code == 206 else answer.content[self._at : end]
-        if len(data) != end - self._at:
-            raise RestoreError(f"{self._reader.dataset}: {self._url} came shorter than the Hub lists it")
-        buffer[: len(data)] = data
+        at = bisect_right(self._here, start, key=lambda part: part[0]) - 1
+        first, data = self._here[at] if at >= 0 else (0, b"")
+        if end > first + len(data):
+            first, data = start, self._part(start, end)
+        buffer[: end - start] = data[start - first : end - first]
         self._at = end
-        return len(data)
+        return end - start

@@ -29,13 +29,6 @@ _NEEDED = {
     "prompts": ("prompt_id", "prompt"),
     "exclusions": ("vote_id", "reason"),
 }
-# Tokens are fresh: nobody is shown these battles again, but nobody is served them a second time either.
-_BATTLES = """
-    INSERT OR IGNORE INTO battles (battle_id, voter, prompt_id, image_a, image_b, mode, served_from, pair_probability,
-                                   created_at, token_a, token_b)
-    SELECT battle_id, voter, prompt_id, image_a, image_b, mode, served_from, pair_probability,
-           created_at - CAST(1000 * seconds_to_vote AS INTEGER), lower(hex(randomblob(16))), lower(hex(randomblob(16)))
-    FROM votes WHERE seq > ?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +89,6 @@ def take(ledger: Ledger, table: str, rows: Sequence[Values], *, end_of: str | No
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         before = last["seq"] if last else 0
         db.executemany(sql, [(*row, *fixed, *more) for row in rows])
-        if table == "votes":
-            db.execute(_BATTLES, (before,))
         places = [(p.image_id, p.path, p.row_group) for p in pictures]
         db.executemany("INSERT OR REPLACE INTO awaited (image_id, path, row_group) VALUES (?, ?, ?)", places)
         if end_of is not None:

@@ -107,7 +107,7 @@ class Ledger(Database):
         rows = self.all("SELECT * FROM battles b WHERE voter = ? AND created_at >= ? AND voided IS NULL "
                          "AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id) "
                          "ORDER BY created_at, rowid", voter, since)  # fmt: skip
-        return [battle for row in rows if (battle := self._battle(row))]
+        return [self._battle(row) for row in rows]
 
     def image_of_token(self, token: str) -> str | None:
         """The image that is served under this token."""
@@ -121,8 +121,10 @@ class Ledger(Database):
             db.execute("UPDATE battles SET voided = ? WHERE battle_id = ? AND voided IS NULL", (reason, battle_id))
 
     def seen(self, voter: str) -> list[tuple[str, str, str]]:
-        """(prompt_id, image_a, image_b) of every battle that was served to this voter."""
-        rows = self.all("SELECT prompt_id, image_a, image_b FROM battles WHERE voter = ?", voter)
+        """(prompt_id, image_a, image_b) of every battle that was served to this voter, here or, where they voted on
+        it and the vote came from the dataset, elsewhere."""
+        rows = self.all("SELECT prompt_id, image_a, image_b FROM battles WHERE voter = ? UNION "
+                        "SELECT prompt_id, image_a, image_b FROM votes WHERE voter = ?", voter, voter)  # fmt: skip
         return [tuple(row) for row in rows]
 
     # -- votes -------------------------------------------------------------------------------------------
@@ -131,17 +133,15 @@ class Ledger(Database):
         """Write the vote that `make(battle)` returns, if this voter may still cast it; on disk when this
         returns. Raises UnknownBattle, AlreadyVoted or BattleExpired, and then nothing changed."""
         with self.transaction() as db:
-            row = db.execute("SELECT * FROM battles WHERE battle_id = ? AND voter = ?", (battle_id, voter)).fetchone()
+            known = (battle_id, voter)  # of a vote from the dataset the battle is not here, and the vote still stands
+            if db.execute("SELECT 1 FROM votes WHERE battle_id = ? AND voter = ?", known).fetchone():
+                raise AlreadyVoted("You have already voted on this battle.")
+            row = db.execute("SELECT * FROM battles WHERE battle_id = ? AND voter = ?", known).fetchone()
             if row is None:
                 raise UnknownBattle("This battle is not known here, or was served to somebody else.")
-            if db.execute("SELECT 1 FROM votes WHERE battle_id = ?", (battle_id,)).fetchone():
-                raise AlreadyVoted("You have already voted on this battle.")
             if row["voided"] or row["created_at"] < not_before:
                 raise BattleExpired("This battle has expired. Here is a fresh one.")
-            battle = self._battle(row)
-            if battle is None:
-                raise BattleExpired("The images of this battle are not here any more. Here is a fresh one.")
-            vote = make(battle)
+            vote = make(self._battle(row))
             self._insert(db, "votes", asdict(vote))
         return vote
 
@@ -284,11 +284,10 @@ class Ledger(Database):
         row = {"vote_id": vote_id, "reason": reason, "created_at": self.now(), "extra": "{}"}
         self._insert(db, "exclusions", row, "OR IGNORE")
 
-    def _battle(self, row: sqlite3.Row) -> Battle | None:
-        """None where its images are not on record: private ones do not come back from the dataset."""
+    def _battle(self, row: sqlite3.Row) -> Battle:
         prompt, a, b = self.prompt(row["prompt_id"]), self.image(row["image_a"]), self.image(row["image_b"])
         if prompt is None or a is None or b is None:
-            return None
+            raise LedgerError(f"battle {row['battle_id']} points at a prompt or image that is not there")
         return Battle(row["battle_id"], row["voter"], prompt, a, b, row["mode"], row["served_from"],
                       row["pair_probability"], row["created_at"], row["token_a"], row["token_b"])  # fmt: skip
 

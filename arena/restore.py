@@ -30,7 +30,7 @@ from arena.tables import kept_columns
 log = logging.getLogger(__name__)
 
 ORDER = tuple(dict.fromkeys(("prompts", "images", *TABLES)))  # prompts before what names them, exclusions last
-ROWS_AT_ONCE = 1000  # rows of a transaction: no vote waits longer than it takes
+ROWS_AT_ONCE = 2000  # rows of a transaction: no vote waits longer than it takes
 FIRST_RETRY = 5.0  # seconds after a failure; twice as many after each further one
 LEAST_FREE = 2 * 2**30  # bytes of the disk that pictures leave to votes
 
@@ -170,7 +170,7 @@ class Restorer:
         for table in ORDER:
             shards = [shard for path, shard in self._shards.items() if shard.table == table and path in new]
             if table == "images":
-                opened = ((shard, self._hub.open(shard, commit)) for shard in shards)
+                opened = ((shard, self._hub.open(shard, commit, list(kept_columns(table)))) for shard in shards)
             else:
                 opened = self._hub.read_all(shards, commit)
             for shard, source in opened:
@@ -226,8 +226,9 @@ class Restorer:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(self._hub.open(shard, self._head), pre_buffer=True) as file:
-                part = file.read_row_group(row_group, columns=["image_id", "image.bytes"])
+            columns = ["image_id", "image.bytes"]
+            with pq.ParquetFile(self._hub.open(shard, self._head, columns, row_group)) as file:
+                part = file.read_row_group(row_group, columns=columns)
             for image_id, picture in zip(part["image_id"].to_pylist(), part["image"].to_pylist(), strict=True):
                 if image_id in wanted and picture and picture["bytes"]:
                     try:
@@ -256,7 +257,7 @@ def _pieces(source: Any, table: str) -> Iterator[tuple[list[intake.Values], int,
     import pyarrow.parquet as pq
 
     wanted = kept_columns(table)
-    with pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source, pre_buffer=True) as file:
+    with pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source) as file:
         columns = [c for c in file.schema_arrow.names if c in wanted]
         for row_group in range(file.num_row_groups):
             for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[row_group], columns=columns):
