@@ -120,36 +120,47 @@ class Hub:
                     raise
 
     def _commit(self, shards: Sequence[Shard], files: Sequence[Path], card: Card, parent: str | None = None) -> None:
+        """In one commit; where `parent` is given, as the very next one after it."""
+        self._make()
+        for race in range(MOST_RACES):
+            try:
+                return self._commit_after(parent or self.files.head(), shards, files, card, follow=parent is not None)
+            except Exception as error:
+                if parent or not outrun(error) or race == MOST_RACES - 1:
+                    raise
+                self._card = None
+
+    def _commit_after(self, head: str, shards: Sequence[Shard], files: Sequence[Path], card: Card, *,
+                      follow: bool) -> None:  # fmt: skip
         from huggingface_hub import CommitOperationAdd
 
-        self._make()
         if self._card is None:
-            self._card = self.files.text("README.md", "main")
-        text = card(self._tables() | {shard.table for shard in shards}, self._card)
+            self._card = self.files.text("README.md", head)
+        text = card(self._tables(head) | {shard.table for shard in shards}, self._card)
         operations = [CommitOperationAdd(shard.path, str(file)) for shard, file in zip(shards, files, strict=True)]
         if text is not None:
             operations.append(CommitOperationAdd("README.md", text.encode()))
         with without_progress_bars():
             self._api.preupload_lfs_files(self.dataset, operations, repo_type="dataset")
-        if any(
-            operation._should_ignore for operation in operations
-        ):  # else the card would name files that are not there
-            raise PublishError(f"{self.dataset}: its .gitignore leaves out shards; take data/ out of it")
-        # No parent as a rule: shards have paths of their own, so commits of several replicas never conflict.
-        with without_progress_bars():
-            made = self._api.create_commit(
-                self.dataset, operations, commit_message=_message(shards), repo_type="dataset", parent_commit=parent
-            )
+            if any(
+                operation._should_ignore for operation in operations
+            ):  # the card would name files that are not there
+                raise PublishError(f"{self.dataset}: its .gitignore leaves out shards; take data/ out of it")
+            # Shards have paths of their own, so commits of several replicas never conflict; a card has to follow the
+            # commit whose tables it lists.
+            made = self._api.create_commit(self.dataset, operations, commit_message=_message(shards),
+                                           repo_type="dataset",
+                                           parent_commit=head if follow or text is not None else None)  # fmt: skip
         if not (self._holds(shards, files, made.oid) or self._holds(shards, files, "main")):
             raise PublishError(f"{self.dataset}: the Hub took a commit, but not every shard in it")
         self._card = text or self._card
 
-    def _tables(self) -> set[str]:
+    def _tables(self, revision: str) -> set[str]:
         """Those with shards on the Hub already, from wherever: an earlier ledger or another replica."""
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
         try:
-            listed = list(self._api.list_repo_tree(self.dataset, "data", repo_type="dataset"))
+            listed = list(self._api.list_repo_tree(self.dataset, "data", repo_type="dataset", revision=revision))
         except RemoteEntryNotFoundError:
             return set()
         return {entry.path.removeprefix("data/") for entry in listed} & TABLES.keys()

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -107,6 +106,7 @@ class Apps:
         self.ended: dict[int, int] = {}
         self._running: list[App] = []
         self._started: queue.Queue[int] = queue.Queue()
+        self._asking = threading.Lock()
         self._logs: list[subprocess.Popen] = []
         env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
                "HF_HOME": str(prepared / "home"), "no_proxy": "127.0.0.1", "PYTHONPATH": str(ROOT),
@@ -145,14 +145,13 @@ class Apps:
         config = config or self.prepared / "arena.yaml"
         env = {"ARENA_CONFIG": str(config), "ARENA_DATA_DIR": str(data), "GRADIO_SERVER_PORT": str(port),
                "HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token}  # fmt: skip
-        self._ask({"env": env, "log": str(place), "host": host, "crash": crash, "command": command})
-        app = App(self, data, log, port, self._started.get(timeout=120))
-        self._running.append(app)
+        asked = {"env": env, "log": str(place), "host": host, "crash": crash, "command": command}
+        with self._asking:  # scenarios are played side by side
+            self._forker.stdin.write(json.dumps(asked).encode() + b"\n")
+            self._forker.stdin.flush()
+            app = App(self, data, log, port, self._started.get(timeout=120))
+            self._running.append(app)
         return app
-
-    def _ask(self, what: dict[str, Any]) -> None:
-        self._forker.stdin.write(json.dumps(what).encode() + b"\n")
-        self._forker.stdin.flush()
 
     def end(self) -> None:
         """Kill what still runs."""

@@ -65,6 +65,13 @@ def scenarios(seed: int) -> Iterator[Scenario]:
             yield Scenario(end, faults[(k + round_) % len(faults)], rng.randrange(2**32))
 
 
+def play(scenario: Scenario, apps: Apps, folder: Path) -> dict[str, int]:
+    """Counts; raises AssertionError where something was lost, doubled or not to be loaded."""
+    folder.mkdir(parents=True)
+    with LocalHub() as hub:
+        return Play(scenario, apps, folder, hub).run()
+
+
 class Play:
     """One scenario on a Hub of its own, with its files under `folder`."""
 
@@ -73,6 +80,7 @@ class Play:
         self.rng = random.Random(scenario.seed)
         self.data = [apps.folder(folder / "one")]
         self.crowds: list[Crowd] = []
+        self.started: list[App] = []
         self.alone = scenario.end != "two replicas"
         if not self.alone:
             self.data.append(apps.folder(folder / "two"))
@@ -87,7 +95,8 @@ class Play:
             self._play()
             self._settle()
         finally:
-            self.apps.end()
+            for app in self.started:
+                app.kill()
         ledgers = [data / "ledger.sqlite" for data in self.data]
         counts = assert_nothing_lost_and_nothing_twice(self.hub, ledgers, self.crowds, alone=self.alone)
         return {**counts, "commits": assert_loads_at_every_commit(self.hub, alone=self.alone)}
@@ -125,8 +134,10 @@ class Play:
     # -- the app -------------------------------------------------------------------------------------------
 
     def start(self, which: int = 0, *, crash: tuple[str, int] | None = None) -> App:
-        return self.apps.start(self.data[which], self.hub, crash=crash, host=self.hosts[which],
-                               piped=self.scenario.end == "disk full")  # fmt: skip
+        app = self.apps.start(self.data[which], self.hub, crash=crash, host=self.hosts[which],
+                              piped=self.scenario.end == "disk full")  # fmt: skip
+        self.started.append(app)
+        return app
 
     def _play(self) -> None:
         end, rng = self.scenario.end, self.rng

@@ -17,12 +17,12 @@ import tempfile
 import time
 import traceback
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 from tests.faults.apps import Apps, prepare
-from tests.faults.scenarios import ENDS, FAULTS, Play, scenarios
-from tests.hub.local_hub import LocalHub
+from tests.faults.scenarios import ENDS, FAULTS, Scenario, play, scenarios
 
 COLUMNS = ("acknowledged", "withdrawn", "in the dataset", "commits", "lost", "twice")
 
@@ -31,6 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
     parser.add_argument("--count", type=int, default=None)
+    parser.add_argument("--jobs", type=int, default=3, help="scenarios that are played side by side")
     options = parser.parse_args()
     minutes, seed = float(os.environ.get("SOAK_MINUTES", "30")), int(os.environ.get("SOAK_SEED", "1"))
     logging.disable(logging.WARNING)
@@ -40,25 +41,30 @@ def main() -> int:
     apps = Apps(prepare(folder / "prepared"))
     totals: dict[str, Counter] = defaultdict(Counter)
     failed, begun = [], time.monotonic()
+
+    def one(numbered: tuple[int, Scenario]) -> None:
+        k, scenario = numbered
+        started, place, result = time.monotonic(), folder / str(k), "ok"
+        if started - begun > 60 * minutes:
+            return
+        try:
+            counts = Counter(play(scenario, apps, place), played=1)
+            shutil.rmtree(place)
+        except Exception as error:
+            counts, result = Counter(played=1, failed=1), f"FAILED, see {place}: {error}"
+            failed.append(scenario)
+            (place / "traceback").write_text(traceback.format_exc())
+        totals[scenario.end] += counts
+        print(f"{k:4} {time.monotonic() - started:5.1f} s  {scenario}: {result}", flush=True)
+
+    chosen = enumerate((s for s in scenarios(seed) if options.only in str(s)), 1)
     try:
-        chosen = (s for s in scenarios(seed) if options.only in str(s))
-        for k, scenario in enumerate(islice(chosen, options.count), 1):
-            if time.monotonic() - begun > 60 * minutes:
-                break
-            started, place = time.monotonic(), folder / str(k)
-            place.mkdir()
-            result = "ok"
-            try:
-                with LocalHub() as hub:
-                    counts = Play(scenario, apps, place, hub).run()
-                totals[scenario.end] += Counter({**counts, "played": 1})
-                shutil.rmtree(place)
-            except Exception as error:
-                failed.append(scenario)
-                totals[scenario.end] += Counter(played=1, failed=1)
-                result = f"FAILED, see {place}: {error}"
-                (place / "traceback").write_text(traceback.format_exc())
-            print(f"{k:4} {time.monotonic() - started:5.1f} s  {scenario}: {result}", flush=True)
+        with ThreadPoolExecutor(options.jobs) as pool:
+            while time.monotonic() - begun < 60 * minutes:
+                more = list(islice(chosen, len(ENDS) if options.count is None else options.count))
+                list(pool.map(one, more))
+                if options.count is not None:
+                    break
     finally:
         apps.close()
     print(f"\n{'end of the app':28}{'played':>8}{'failed':>8}" + "".join(f"{name:>16}" for name in COLUMNS))

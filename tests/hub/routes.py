@@ -107,8 +107,9 @@ class Api:
 
     @route("GET", "/api/datasets/{repo}/refs")
     def refs(self, call: Call, repo: str) -> Reply:
-        branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": commit.oid}
-                    for name, commit in self._repo(call, repo).branches.items()]  # fmt: skip
+        known = self._repo(call, repo)
+        branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": known.read(name, self.hub.behind).oid}
+                    for name in known.branches]  # fmt: skip
         return Reply({"branches": branches, "tags": [], "converts": []})
 
     @route("GET", "/api/datasets/{repo}/commits/{rev}")
