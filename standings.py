@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SCORES = {"model_a": 1.0, "model_b": 0.0, "both_good": 0.5, "both_bad": 0.5}
 PATIENCE = 5.0  # seconds that a reader of the page waits for images to be measured
+TICKED = ("vote_id", "model_a", "model_b", "winner", "mode")  # what the ticker needs of a vote
 REMEMBERED = 1000  # changes kept for reveals that are still under way
 
 Change = dict[str, dict[str, float]]
@@ -168,19 +169,20 @@ class Standings:
             return next((change for vote_id, change in reversed(self._changes) if vote_id == vote["vote_id"]), None)
 
     def _tick(self) -> None:
-        votes, exclusions, self._elo_at = self._since(self._elo_at)
+        votes, exclusions, self._elo_at = self._since(self._elo_at, TICKED)
         for row in votes:
             if row["mode"] == "anonymous":
                 change = self._elo.take(row["vote_id"], row["model_a"], row["model_b"], row["winner"])
                 self._changes.append((row["vote_id"], change))
         self._elo.exclude(exclusions)
 
-    def _since(self, at: tuple[int, int]) -> tuple[list[dict], list[dict], tuple[int, int]]:
+    def _since(self, at: tuple[int, int], columns: Collection[str] | None = None
+               ) -> tuple[list[dict], list[dict], tuple[int, int]]:  # fmt: skip
         """(votes, exclusions) of the ledger after the two places `at`, and the places to go on from."""
         if self._ledger is None:
             return [], [], at
         # In this order: an exclusion's vote is always taken in before it.
         exclusions = self._ledger.exclusions_after(at[1])
-        votes = self._ledger.votes_after(at[0])
+        votes = self._ledger.votes_after(at[0], columns)
         ends = (votes[-1][0] if votes else at[0], exclusions[-1][0] if exclusions else at[1])
         return [row for _, row in votes], [row for _, row in exclusions], ends

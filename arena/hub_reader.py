@@ -23,7 +23,7 @@ from arena.hub_files import in_a_line
 from arena.hub_waiting import told_to_wait
 from arena.records import TABLES
 
-CONNECTIONS = 4  # downloads at once
+CONNECTIONS = 8  # downloads at once
 AHEAD_BYTES = 64 * 2**20  # downloaded before they are asked for, at most
 FOOTER = 64 * 1024  # bytes at the end of a Parquet file that are fetched first
 HOLE = 16 * 1024  # bytes that nobody asked for, at most, rather than another request

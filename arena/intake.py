@@ -18,6 +18,9 @@ from arena.tables import KEYS, PRIVATE, kept_columns
 if TYPE_CHECKING:
     import pyarrow as pa
 
+CACHE_KB = (
+    32_000  # of the pages of indexes, which keys at random touch all over; SQLite's usual 2 MB take twice as long
+)
 Values = tuple[Any, ...]  # of `kept_columns(table)`, in that order
 
 # What an absent value becomes: a column that a row's version did not know yet, or null where we keep none.
@@ -73,10 +76,10 @@ def unread(ledger: Ledger, paths: Iterable[str]) -> set[str]:
     return set(paths) - {row["path"] for row in known}
 
 
-def take(ledger: Ledger, table: str, rows: Sequence[Values], *, end_of: str | None = None,
+def take(ledger: Ledger, table: str, rows: Sequence[Values], *, ends: Iterable[str] = (),
          pictures: Iterable[Awaited] = ()) -> int:  # fmt: skip
-    """Keep rows of the dataset, and the `pictures` that are to be fetched for them; how many were new. `end_of` is
-    the shard that is read to its end with them."""
+    """Keep rows of the dataset, and the `pictures` that are to be fetched for them; how many were new. `ends` are
+    the shards that are read to their end with them."""
     names = [*kept_columns(table), *(["private"] if table in PRIVATE else []), "from_hub"]
     fixed = (0, 1) if table in PRIVATE else (1,)
     marks = ", ".join("?" * len(names))
@@ -85,14 +88,14 @@ def take(ledger: Ledger, table: str, rows: Sequence[Values], *, end_of: str | No
         conflict = f"({KEYS[table]}) DO UPDATE SET from_hub = 1 WHERE private = 0 AND from_hub = 0 AND seq > ?"
     sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT {conflict}"
     with ledger.transaction() as db:
+        db.execute(f"PRAGMA cache_size = {-CACHE_KB}")
         more = (ledger.sealed_to(table),) if table in PRIVATE else ()
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         before = last["seq"] if last else 0
         db.executemany(sql, [(*row, *fixed, *more) for row in rows])
         places = [(p.image_id, p.path, p.row_group) for p in pictures]
         db.executemany("INSERT OR REPLACE INTO awaited (image_id, path, row_group) VALUES (?, ?, ?)", places)
-        if end_of is not None:
-            db.execute("INSERT OR IGNORE INTO read_shards (path) VALUES (?)", (end_of,))
+        db.executemany("INSERT OR IGNORE INTO read_shards (path) VALUES (?)", [(path,) for path in ends])
         return db.execute(f"SELECT COUNT(*) AS n FROM {table} WHERE seq > ?", (before,)).fetchone()["n"]
 
 

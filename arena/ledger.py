@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -167,9 +167,9 @@ class Ledger(Database):
         row = self.one("SELECT * FROM votes WHERE battle_id = ?", battle_id)
         return to_vote(row) if row else None
 
-    def votes_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
-        """(seq, published row) of votes after `seq`, in the order in which they were cast."""
-        return self._published("votes", seq, -1)
+    def votes_after(self, seq: int, columns: Collection[str] | None = None) -> list[tuple[int, dict[str, Any]]]:
+        """(seq, published row) of votes after `seq`, in the order in which they came here; all `columns` by default."""
+        return self._published("votes", seq, -1, columns=columns)
 
     def exclusions_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
         return self._published("exclusions", seq, -1)
@@ -267,8 +267,9 @@ class Ledger(Database):
 
     # -- inside ------------------------------------------------------------------------------------------
 
-    def _published(self, table: str, after: int, limit: int, where: str = "") -> list[tuple[int, dict[str, Any]]]:
-        columns = [c for c, t in TABLES[table].items() if t != "image"]
+    def _published(self, table: str, after: int, limit: int, where: str = "",
+                   columns: Collection[str] | None = None) -> list[tuple[int, dict[str, Any]]]:  # fmt: skip
+        columns = [c for c, t in TABLES[table].items() if t != "image" and (columns is None or c in columns)]
         if table == "images":
             chosen = ", ".join(f"p.{c}" if c in FROM_PROMPT else f"t.{c}" for c in columns)
             source = "images t JOIN prompts p USING (prompt_id) WHERE t.private = 0 AND"
@@ -276,7 +277,7 @@ class Ledger(Database):
             chosen = ", ".join(f"t.{c}" for c in columns)
             source = f"{table} t WHERE " + ("t.private = 0 AND" if table in PRIVATE else "")
         rows = self.all(f"SELECT t.seq, {chosen} FROM {source} {where}t.seq > ? ORDER BY t.seq LIMIT ?", after, limit)
-        bools = [c for c, t in TABLES[table].items() if t == "bool"]
+        bools = [c for c in columns if TABLES[table][c] == "bool"]
         return [(row[0], {**dict(zip(columns, tuple(row)[1:], strict=True)), **{c: bool(row[c]) for c in bools}})
                 for row in rows]  # fmt: skip
 

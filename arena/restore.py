@@ -173,25 +173,51 @@ class Restorer:
                 opened = ((shard, self._hub.open(shard, commit, list(kept_columns(table)))) for shard in shards)
             else:
                 opened = self._hub.read_all(shards, commit)
-            for shard, source in opened:
-                self._take_shard(shard, source)
+            self._take_shards(table, opened)
             if shards and table != "votes":
                 self.heard(table)
 
-    def _take_shard(self, shard: RemoteShard, source: Any) -> None:
+    def _take_shards(self, table: str, opened: Iterable[tuple[RemoteShard, Any]]) -> None:
+        """Small shards share a transaction, and large ones take several."""
+        rows: list[intake.Values] = []
+        pictures: list[Awaited] = []
+        ends: list[str] = []
+
+        def keep() -> None:
+            if not (rows or ends):
+                return
+            new = intake.take(self._ledger, table, rows, ends=ends, pictures=pictures)
+            self._rows[table] += new
+            for taken in (rows, pictures, ends):
+                taken.clear()
+            if new and table == "votes":  # little by little, so that nobody's vote waits for all of them
+                self.heard(table)
+
+        try:
+            for shard, source in opened:
+                for found, row_group in self._rows_of(shard, source):
+                    rows += found
+                    if table == "images":
+                        pictures += self._lacking(shard, found, row_group)
+                    if len(rows) >= ROWS_AT_ONCE:
+                        keep()
+                if shard.path not in self._unreadable:
+                    ends.append(shard.path)
+        except (RestoreError, _Stopped):
+            keep()
+            raise
+        keep()
+
+    def _rows_of(self, shard: RemoteShard, source: Any) -> Iterator[tuple[list[intake.Values], int]]:
+        """(rows, row group) of a shard, piece by piece."""
         import pyarrow as pa
 
         try:
-            pieces = _pieces(source, shard.table)
-            for rows, left_out, row_group in pieces:
-                self._check_stopping()
-                pictures = self._lacking(shard, rows, row_group) if shard.table == "images" else ()
-                new = intake.take(self._ledger, shard.table, rows, pictures=list(pictures))
-                self._rows[shard.table] += new
+            for rows, left_out, row_group in _pieces(source, shard.table):
+                if self._stopping.is_set():
+                    raise _Stopped
                 self._left_out += left_out
-                if new and shard.table == "votes":  # little by little, so that nobody's vote waits for all of them
-                    self.heard("votes")
-            intake.take(self._ledger, shard.table, (), end_of=shard.path)
+                yield rows, row_group
         except pa.ArrowException as error:
             log.warning("%s of %s cannot be read: %s", shard.path, self._hub.dataset, error)
             self._unreadable[shard.path] = str(error)
@@ -208,7 +234,8 @@ class Restorer:
         """Until all are here, or the next round is `due` (in time.monotonic)."""
         with self._turn:
             while waiting := intake.awaited(self._ledger):
-                self._check_stopping()
+                if self._stopping.is_set():
+                    raise _Stopped
                 if due is not None and time.monotonic() >= due:
                     return
                 first = next(filter(self.needed, waiting), waiting[0])
@@ -241,10 +268,6 @@ class Restorer:
         # What did not come now never will: it was published without its picture, or is damaged.
         intake.forget_awaited(self._ledger, wanted)
         self.arrived(list(wanted.values()))
-
-    def _check_stopping(self) -> None:
-        if self._stopping.is_set():
-            raise _Stopped
 
 
 class _Stopped(Exception):

@@ -35,7 +35,7 @@ class Ledger:
         n = len(self.exclusions) + 1
         self.exclusions.append((n, {"vote_id": vote_id, "reason": reason, "created_at": 1_800_000_000_000 + n}))
 
-    def votes_after(self, seq: int) -> list:
+    def votes_after(self, seq: int, columns=None) -> list:
         return self.votes[seq:]
 
     def exclusions_after(self, seq: int) -> list:

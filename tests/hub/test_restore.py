@@ -420,7 +420,7 @@ def test_two_replicas_see_each_others_votes(hub, begin):
         until(lambda arena=arena: arena.publisher.status().pending_rows == 0)
     boards = [arena.standings.board() for arena in (one, two)]
     assert boards[0].source.votes == boards[1].source.votes == 7
-    assert [(s.model, s.rating, s.votes) for s in boards[0].standings] == [
+    assert [(s.model, s.rating, s.elo, s.votes) for s in boards[0].standings] == [
         (s.model, s.rating, s.votes) for s in boards[1].standings]  # fmt: skip
     assert sum(s.votes for s in boards[0].standings) == 12  # six count
     assert set(one.ledger.seen("bob")) == set(two.ledger.seen("bob")), "a voter is known to both"
