@@ -66,8 +66,8 @@ def test_taking_votes_on_a_pair_for_independent_errs_more_often():
     """The same boards without clusters: that is what the clusters are for."""
     rng = np.random.default_rng(0)
     wrong = {"auto": 0, "none": 0}
-    for _ in range(25):
-        votes = responses(rng, dict.fromkeys(CATEGORIES, 0.0), pairs=50, luck=2.5)
+    for _ in range(40):
+        votes = responses(rng, dict.fromkeys(CATEGORIES, 0.0), pairs=40, luck=5.0)
         for clusters in wrong:
             board = build(votes, clusters=clusters)
             wrong[clusters] += any(group.verdict.endswith("better") for group in board.groups.values())
