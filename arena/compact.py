@@ -13,6 +13,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +31,8 @@ MOST_BYTES = 512 * 2**20  # of a large shard, which pictures reach first
 FEW_SMALL = 10  # so many small shards of finished days may stay,
 FEW_LARGE = 30  # and so many large ones that are not full: a row is rewritten after a day, then after a month
 SOURCES_A_COMMIT = 1000
-BYTES_A_COMMIT = 2 * 2**30  # which also bounds the scratch folder
+BYTES_A_COMMIT = 2**30  # which also bounds the scratch folder, with the sources that it holds
+LEAST_FREE = 2**30  # bytes of the disk that are left to votes
 SETTLED = timedelta(hours=1)  # a day is finished when it has been over for so long
 FIRST_LOOK = 120.0  # seconds after the start, or up to FIRST_SPREAD later, so that replicas do not coincide
 FIRST_SPREAD = 600
@@ -75,12 +77,30 @@ class Compactor:
         if not self._turn.acquire(blocking=False):
             raise PublishError("shards are being compacted already")
         try:
-            return self._compact(today, stopping or threading.Event())
+            with self._alone():
+                return self._compact(today, stopping or threading.Event())
         except (OSError, pa.ArrowException) as error:
             raise PublishError(f"shards could not be compacted: {error}") from error
         finally:
-            shutil.rmtree(self._scratch, ignore_errors=True)
             self._turn.release()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Only one process at a time compacts from this folder: `python -m arena compact` may run beside the app."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with open(self._folder / ".compacting.lock", "w") as file:
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise PublishError("shards are being compacted already") from None
+            except (ImportError, OSError) as error:  # Windows, or a mount without locks
+                log.debug("no lock on %s: %s", self._folder, error)
+            try:
+                yield
+            finally:
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _compact(self, today: bool, stopping: threading.Event) -> CompactReport:
         from huggingface_hub.errors import RepositoryNotFoundError
@@ -115,6 +135,8 @@ class Compactor:
         added: dict[str, Path | bytes] = {}
         deleted: list[str] = []
         rows = 0
+        if shutil.disk_usage(self._folder).free < 2 * sum(group.size for group in groups) + LEAST_FREE:
+            raise PublishError("the disk is too full to compact shards; they stay as they are")
         for group in groups:
             if stopping.is_set():
                 return None
@@ -142,6 +164,8 @@ class Compactor:
     def _merge(self, group: Group, listed: Mapping[str, Held], head: str):
         """(path, file, rows, manifest, what it replaces) of the large shard, or None where the group is better
         left alone."""
+        import pyarrow as pa
+
         table = group.sources[0].table
         files = self._fetch([name.path for name in group.sources], listed, head)
         sources = [name for name in group.sources if fits(table, files[name.path])]
@@ -152,6 +176,7 @@ class Compactor:
             return None
         target = self._scratch / f"{table}-{sources[0].first}-{len(sources)}.made"
         rows = merge(table, [files[name.path] for name in sources], target)
+        pa.default_memory_pool().release_unused()  # to the machine, which needs it for models
         with open(target, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         paths = [name.path for name in sources]
