@@ -1,4 +1,4 @@
-"""Compaction: many small shards of finished days become few large ones, in one commit.
+"""Compaction: many small shards of finished days (or hours) become few large ones, in one commit.
 
 A commit a minute makes a thousand files a day, and whoever reads the dataset asks for every one of them. Nothing is
 remembered between two runs: what there is to do follows from what the dataset lists. Whichever replica commits first
@@ -28,12 +28,13 @@ log = logging.getLogger(__name__)
 
 MOST_ROWS = 1_000_000  # of a large shard
 MOST_BYTES = 512 * 2**20  # of a large shard, which pictures reach first
-FEW_SMALL = 10  # so many small shards of finished days may stay,
+FEW_SMALL = 10  # so many small shards that are finished may stay,
 FEW_LARGE = 30  # and so many large ones that are not full: a row is rewritten after a day, then after a month
 SOURCES_A_COMMIT = 1000
 BYTES_A_COMMIT = 2**30  # which also bounds the scratch folder, with the sources that it holds
 LEAST_FREE = 2**30  # bytes of the disk that are left to votes
-SETTLED = timedelta(hours=1)  # a day is finished when it has been over for so long
+SETTLED = timedelta(hours=1)  # a day, or an hour, is finished when it has been over for so long
+PERIODS = {"daily": "%Y%m%d", "hourly": "%Y%m%dT%H"}  # hub.compact: how much of a stamp says which period it is
 FIRST_LOOK = 120.0  # seconds after the start, or up to FIRST_SPREAD later, so that replicas do not coincide
 FIRST_SPREAD = 600
 
@@ -58,19 +59,20 @@ class Group:
 
 
 class Compactor:
-    """`folder` is the local copy of the dataset, from which shards are taken that need no download. `may_commit`
-    says whether the hour has a commit left, and takes it."""
+    """`folder` is the local copy of the dataset, from which shards are taken that need no download. `period` is
+    "daily" or "hourly". `may_commit` says whether the hour has a commit left, and takes it."""
 
-    def __init__(self, files: HubFiles, folder: Path, *, replica: str, squash: bool, clock: Callable[[], float],
-                 may_commit: Callable[[], bool]):  # fmt: skip
+    def __init__(self, files: HubFiles, folder: Path, *, replica: str, period: str = "daily", squash: bool,
+                 clock: Callable[[], float], may_commit: Callable[[], bool]):  # fmt: skip
         self._files, self._folder, self._squash = files, folder, squash
+        self._period = PERIODS[period]
         self._clock, self._may_commit = clock, may_commit
         self.first_look = FIRST_LOOK + int(hashlib.sha256(replica.encode()).hexdigest()[:8], 16) % FIRST_SPREAD
         self._scratch = folder / ".compacting"
         self._turn = threading.Lock()
 
     def compact(self, *, today: bool = False, stopping: threading.Event | None = None) -> CompactReport:
-        """Replace what can be replaced now; with `today`, shards of the unfinished day too, however few. Raises
+        """Replace what can be replaced now; with `today`, shards of the unfinished period too, however few. Raises
         PublishError; then some commits may have been made, each complete."""
         import pyarrow as pa
 
@@ -112,7 +114,7 @@ class Compactor:
             except RepositoryNotFoundError:  # nothing was published yet
                 return CompactReport()
             listed = self._files.files("data", head)
-        limit = "9999" if today else f"{datetime.fromtimestamp(self._clock(), UTC) - SETTLED:%Y-%m-%d}"
+        limit = "9999" if today else f"{datetime.fromtimestamp(self._clock(), UTC) - SETTLED:{self._period}}"
         groups = [group for table in TABLES for group in plan(table, listed, limit, few=1 if today else FEW_SMALL)]
         for batch in _batches(groups):
             if stopping.is_set():
@@ -205,10 +207,10 @@ class Compactor:
 
 
 def plan(table: str, listed: Mapping[str, Held], before: str, *, few: int = FEW_SMALL) -> list[Group]:
-    """Which shards of `table` become one, of those that begin before the day `before`: small ones where there are
+    """Which shards of `table` become one, of those that begin before the stamp `before`: small ones where there are
     more than `few`, with large ones that are not full where there are too many of those."""
     names = [name for path in sorted(listed) if (name := read_name(path)) and name.table == table]
-    small = [name for name in names if not name.large and name.day < before]
+    small = [name for name in names if not name.large and name.first < before]
     large = [name for name in names if name.large and name.rows < MOST_ROWS / 2
              and listed[name.path].size < MOST_BYTES / 2]  # fmt: skip
     if len(small) <= few:

@@ -109,13 +109,13 @@ class HubSettings(_Strict):
 
     dataset: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     private: bool = False
-    every_seconds: float = Field(60, ge=1, le=86_400, description="seconds between two commits, if anything is new")
+    every_seconds: float = Field(65, ge=1, le=86_400, description="seconds between two commits, if anything is new")
     read_every_seconds: float = Field(
         300, ge=1, le=86_400, description="seconds between two looks at what other replicas published to the dataset"
     )
     licence: str = Field("cc-by-4.0", description="licence of the published dataset")
-    compact: Literal["daily", "never"] = Field(
-        "daily", description="small shards of finished days become large ones, in one commit"
+    compact: Literal["daily", "hourly", "never"] = Field(
+        "daily", description="small shards of finished days, or hours, become large ones, in one commit"
     )
     squash: bool = Field(False, description="make the dataset's history one commit after every compaction")
     keep_days: float = Field(7, ge=0, description="days that published shards stay on the local disk as well")

@@ -66,11 +66,13 @@ class Publisher:
         self._hub = Hub(hub) if hub else Nowhere()
         self._folder = ShardFolder(Path(folder), ledger=ledger, replica=replica)
         self._pace = Pace(max(every_seconds, self._hub.least_seconds), time.monotonic())
+        self._pace.made_before(self._seconds_since_commits(), time.monotonic())
         self._turn = threading.Lock()  # one round at a time
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._compactor = Compactor(self._hub.files, Path(folder), replica=replica, squash=config.hub.squash,
-                                    clock=clock, may_commit=self._may_commit) if hub else None  # fmt: skip
+        self._compactor = Compactor(self._hub.files, Path(folder), replica=replica, squash=config.hub.squash, clock=clock,
+                                    period="hourly" if config.hub.compact == "hourly" else "daily",
+                                    may_commit=self._may_commit) if hub else None  # fmt: skip
         self._flushed: bool | None = None  # by `close`
         self._last_commit: int | None = None
         self._last_error: str | None = None
@@ -146,11 +148,18 @@ class Publisher:
         while not self._stopping.wait(wait):
             wait = UPKEEP_EVERY
             try:
-                if self._config.hub.compact == "daily":
+                if self._config.hub.compact != "never":
                     compactor.compact(stopping=self._stopping)
                 self._folder.prune(int(self._clock() * 1000) - int(self._config.hub.keep_days * DAY))
             except (ArenaError, OSError) as error:  # the next look finds the same to do
                 log.warning("not tidied up: %s", error)
+
+    def _seconds_since_commits(self) -> list[float]:
+        """Of those that earlier processes made in the last hour: a restart does not begin a new one."""
+        now = int(self._clock() * 1000)
+        made = self._ledger.all("SELECT DISTINCT published_at AS at FROM shards WHERE published_at BETWEEN ? AND ?",
+                                now - 3_600_000, now)  # fmt: skip
+        return [(now - row["at"]) / 1000 for row in made]
 
     def _may_commit(self) -> bool:
         """Whether the hour has a commit left; takes it."""
@@ -266,6 +275,12 @@ class Pace:
     def committing(self, now: float) -> None:
         with self._lock:
             self._commits.append(now)
+
+    def made_before(self, ages: Sequence[float], now: float) -> None:
+        """Count commits of an earlier process, made so many seconds ago."""
+        with self._lock:
+            self._commits.extendleft(now - age for age in sorted(ages))
+        self._due(now, now)
 
     def left(self, now: float) -> int:
         """Commits that may still be made in this hour."""

@@ -146,6 +146,22 @@ def test_it_waits_until_it_pays_and_until_the_day_is_over(hub, target, arena):
     assert len(shards(hub)) == 1
 
 
+def test_hourly_it_need_not_wait_for_the_end_of_the_day(hub, target, arena):
+    votes, local, publisher = [], arena.publisher(), arena.publisher(target, compact="hourly")
+    for _ in range(4):
+        votes += arena.vote(1)
+        local.publish_now()
+    arena.sleep(1 / 24)
+    votes += arena.vote(1)
+    publisher.publish_now()
+    assert publisher.compact_now() == CompactReport()  # the hour was not over for long enough
+    arena.sleep(1 / 24)
+    assert arena.publisher(target).compact_now() == CompactReport()
+    assert publisher.compact_now().shards_before == 4
+    assert [read_name(path).large for path in shards(hub)] == [True, False]
+    assert_exactly_once(hub, votes)
+
+
 def test_nothing_to_compact_where_nothing_was_published_or_no_hub_is_configured(target, arena):
     assert arena.publisher(target).compact_now() == CompactReport()
     with pytest.raises(PublishError, match=r"hub\.dataset"):
@@ -178,14 +194,14 @@ def test_shards_have_at_most_a_million_votes_and_row_groups_a_bound():
         return f"data/votes/2026-09-{day:02}/202609{day:02}T000000-ab-{k}-{k + rows - 1}-{k:08x}.parquet"
 
     listed = {name(day, 400_000, day): Held(1000, "") for day in range(1, 13)}
-    groups = plan("votes", listed, "2026-10-01")
+    groups = plan("votes", listed, "20261001")
     assert [sum(source.rows for source in group.sources) for group in groups] == [800_000] * 6
-    assert plan("votes", listed, "2026-09-01") == [] and plan("images", listed, "2026-10-01") == []
+    assert plan("votes", listed, "20260901") == [] and plan("images", listed, "20261001") == []
     heavy = {path: Held(200 * 2**20, "") for path in listed}
-    assert all(group.size <= compact.MOST_BYTES for group in plan("votes", heavy, "2026-10-01"))
+    assert all(group.size <= compact.MOST_BYTES for group in plan("votes", heavy, "20261001"))
     full = {f"data/votes/2026-09-{k:02}/202609{k:02}T000000-202609{k:02}T100000-compact-600000-{k:08x}.parquet":
             Held(9, "") for k in range(1, 31)}  # fmt: skip
-    assert plan("votes", full | {p.replace("-09", "-08"): h for p, h in full.items()}, "2026-10-01") == []
+    assert plan("votes", full | {p.replace("-09", "-08"): h for p, h in full.items()}, "20261001") == []
     assert merge.IMAGE_BYTES + 2 * 2**20 < 100 * 2**20
 
 
