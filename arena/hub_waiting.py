@@ -25,9 +25,17 @@ def limit_waiting(seconds: float) -> None:
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils._http import default_client_factory
 
+    longest = {"connect": min(10.0, seconds), "read": seconds, "write": seconds, "pool": seconds}
+
+    def limit(request: Any) -> None:
+        """Some calls of huggingface_hub, listings for one, ask for no timeout by name."""
+        asked = {k: v for k, v in request.extensions.get("timeout", {}).items() if v is not None}
+        request.extensions = {**request.extensions, "timeout": {**longest, **asked}}
+
     def factory():
         client = default_client_factory()
-        client.timeout = (min(10.0, seconds), seconds, seconds, seconds)  # connect, read, write, pool
+        client.timeout = tuple(longest.values())
+        client.event_hooks["request"] = [*client.event_hooks.get("request", ()), limit]
         client.event_hooks["response"] = [*client.event_hooks.get("response", ()), _end_long_waits]
         return client
 
