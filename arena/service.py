@@ -312,5 +312,7 @@ class Arena:
     def _why_nothing(self, category: str | None) -> str:
         if self.missing():
             return "The first images are being drawn."
+        if self.stock.awaited():
+            return "The first images are on their way here."
         where = f' in "{category}"' if category else ""
         return f"You have seen every battle{where}. Choose another category, or type a prompt of your own."

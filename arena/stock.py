@@ -96,6 +96,10 @@ class Stock:
         """How many images are wanted."""
         return len(self._wanted)
 
+    def awaited(self) -> int:
+        """How many images are still to come from the dataset."""
+        return len(self._awaited)
+
     def fill_one(self, studio: Studio) -> bool:
         """Make the image that is wanted first; False when none is, or none can be made now. A failing model rests
         and its image is tried again last. Raises GenerationError."""

@@ -21,7 +21,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from arena import intake
 from arena.bank import Bank
 from arena.build import build_arena, replica_name, start
-from arena.errors import AlreadyVoted, RestoreError, UnknownBattle
+from arena.errors import AlreadyVoted, NoBattle, RestoreError, UnknownBattle
 from arena.ledger import Ledger
 from arena.publisher import HubTarget
 from arena.records import TABLES, Prompt, content_id
@@ -347,6 +347,11 @@ def cast(arena: Arena, voter: str, count: int = 1) -> list[str]:
     return battles
 
 
+def full(arena: Arena) -> bool:
+    """Whether every picture is there, drawn or fetched."""
+    return arena.missing() == 0 and arena.stock.awaited() == 0
+
+
 def elo(arena: Arena) -> dict[str, float]:
     arena.standings.ticker(None)
     return arena.standings._elo.ratings
@@ -355,7 +360,7 @@ def elo(arena: Arena) -> dict[str, float]:
 def test_an_arena_whose_disk_was_lost_goes_on(hub, begin):
     before = begin("before")
     start(before)
-    until(lambda: before.missing() == 0)
+    until(lambda: full(before))
     ann = cast(before, "ann", 3)
     cast(before, "bob", 2)
     before.withdraw(ann[-1], "ann")
@@ -388,14 +393,14 @@ def test_the_app_takes_votes_without_the_hub_and_restores_when_it_is_there(hub, 
     monkeypatch.setattr("arena.restore.FIRST_RETRY", 0.2)
     before = begin("before")
     start(before)
-    until(lambda: before.missing() == 0)
+    until(lambda: full(before))
     cast(before, "ann", 2)
     before.close()
     hub.down()
 
     after = begin("after")
     start(after)
-    until(lambda: after.restorer.status().last_error and after.missing() == 0)
+    until(lambda: after.restorer.status().last_error and full(after))
     cast(after, "ann", 2)
     assert after.ledger.counts()["votes"] == 2
     hub.up()
@@ -410,7 +415,7 @@ def test_two_replicas_see_each_others_votes(hub, begin):
     one, two = begin("one"), begin("two")
     for arena in (one, two):
         start(arena)
-        until(lambda arena=arena: arena.missing() == 0)
+        until(lambda arena=arena: full(arena))
     cast(one, "ann", 3)
     cast(two, "bob", 3)
     slip = cast(two, "cid", 1)
@@ -421,7 +426,7 @@ def test_two_replicas_see_each_others_votes(hub, begin):
     boards = [arena.standings.board() for arena in (one, two)]
     assert boards[0].source.votes == boards[1].source.votes == 7
     assert [(s.model, s.rating, s.elo, s.votes) for s in boards[0].standings] == [
-        (s.model, s.rating, s.votes) for s in boards[1].standings]  # fmt: skip
+        (s.model, s.rating, s.elo, s.votes) for s in boards[1].standings]  # fmt: skip
     assert sum(s.votes for s in boards[0].standings) == 12  # six count
     assert set(one.ledger.seen("bob")) == set(two.ledger.seen("bob")), "a voter is known to both"
     ids = [row["vote_id"] for row in published(hub, "votes")]
@@ -438,6 +443,8 @@ def test_rows_without_their_pictures_are_neither_served_nor_made_again(hub, begi
     after = begin("after")
     after.restorer.read_now(pictures=False)
     assert after.missing() == 0 and sum(after.stock.shelf.sizes().values()) == 0
+    with pytest.raises(NoBattle, match="on their way"):
+        after.next_battle("ann")
     status = after.status()["restore"]
     assert status["pictures_awaited"] == status["rows"]["images"] == 12
     again = begin("after")  # as after a restart in between
