@@ -191,8 +191,8 @@ def _size(known: Figures, day: str) -> list[str]:
     rows = [[f"`{table}`", f"{count:,}"] for table, count in known.rows.items()]
     return [
         "## How much there is",
-        f"As of {day}: {known.rows['votes']:,} votes on {known.models} models{span}. The main leaderboard counts "
-        f"{known.counted:,} of them, by {known.voters:,} voters on {known.prompts:,} prompts.",
+        f"As of {day}: {_n(known.rows['votes'], 'vote')} on {_n(known.models, 'model')}{span}. The main leaderboard "
+        f"counts {known.counted:,} of them, by {_n(known.voters, 'voter')} on {_n(known.prompts, 'prompt')}.",
         _table(["table", "rows"], rows),
         "The figures on this card are those of the arena that wrote it; where several publish here, each knows the "
         "others' votes as of its last look. The files are what counts.",
@@ -216,7 +216,7 @@ def _biases(known: Figures, day: str) -> list[str]:
         ["side a (left or on top) won", side],
         ["both good", f"{known.both_good:.1%} of the votes"],
         ["both bad", f"{known.both_bad:.1%} of the votes"],
-        ["the prompt with most votes", f"{known.busiest_prompt:.1%} of the votes, on {known.prompts:,} prompts"],
+        ["the prompt with most votes", f"{known.busiest_prompt:.1%} of the votes"],
         ["prompts that visitors wrote", f"{known.by_voters:.1%} of the votes"],
     ]  # fmt: skip
     categories = [[name or "(none)", f"{count:,}", f"{count / known.counted:.1%}"] for name, count in known.categories]
@@ -225,6 +225,10 @@ def _biases(known: Figures, day: str) -> list[str]:
         _table(["what", "share"], shares),
         _table(["category", "votes", "share"], categories),
     ]
+
+
+def _n(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _erasure(config: ArenaConfig) -> str:

@@ -96,7 +96,7 @@ def test_the_card_says_what_a_reader_needs(hub, target, arena):
     card = card_of(hub)
     DatasetCard(card)  # what the Hub reads of it
     assert "As of 2026-09-10: 40 votes on 2 models, cast from 2026-09-10 to 2026-09-10" in card
-    assert "counts 20 of them, by 5 voters on 1 prompts" in card
+    assert "counts 20 of them, by 5 voters on 1 prompt." in card
     for line in ("| `votes` | 40 |", "| the most active voter | 20.0% of the votes |",
                  "| the most active 10% of voters | 20.0% of the votes |", "| both bad | 25.0% of the votes |",
                  "66.7% of 15 votes for one side, 95% interval 41.7% to 84.8%", "| Animals | 20 | 100.0% |",
