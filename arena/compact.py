@@ -186,8 +186,9 @@ class Compactor:
         with self._files.asking():
             for name in sources:
                 if name.large:
-                    manifests.append(manifest_path(name.path))
-                    shards += self._files.sources(manifests[-1], head)["shards"]
+                    if known := self._files.sources(manifest_path(name.path), head):
+                        manifests.append(manifest_path(name.path))
+                        shards += known["shards"]
                 else:
                     shards.append(name.path)
         manifest = dumps({"table": table, "rows": rows, "sources": paths, "shards": sorted(set(shards))}).encode()
@@ -196,12 +197,12 @@ class Compactor:
     def _fetch(self, paths: Sequence[str], listed: Mapping[str, Held], head: str) -> dict[str, Path]:
         """Where each of these shards is on the disk, with the content that the Hub lists."""
         self._scratch.mkdir(parents=True, exist_ok=True)
-        here = {path: self._folder / path for path in paths if _is(self._folder / path, listed[path])}
+        here = {path: self._folder / path for path in paths if listed[path].is_at(self._folder / path)}
         away = [path for path in paths if path not in here]
         with self._files.asking():
             fetched = self._files.download(away, head, self._scratch) if away else []
         for path, file in zip(away, fetched, strict=True):
-            if not _is(file, listed[path]):
+            if not listed[path].is_at(file):
                 raise PublishError(f"{self._files.dataset}: {path} did not come as the Hub lists it")
         return here | dict(zip(away, fetched, strict=True))
 
@@ -243,16 +244,3 @@ def _batches(groups: Sequence[Group]) -> Iterator[list[Group]]:
         batch.append(group)
     if batch:
         yield batch
-
-
-def _is(path: Path, held: Held) -> bool:
-    """Whether the file there is what the Hub lists."""
-    try:
-        if path.stat().st_size != held.size:
-            return False
-        if not held.sha256:
-            return True
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == held.sha256
-    except OSError:
-        return False

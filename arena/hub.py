@@ -9,14 +9,13 @@ part of a large shard meanwhile (`replace`) are found in its list of sources.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from arena.errors import PublishError
-from arena.hub_files import MOST_RACES, HubFiles, in_a_line, outrun, without_progress_bars
+from arena.hub_files import MOST_RACES, HubFiles, git_oid, in_a_line, outrun, without_progress_bars
 from arena.hub_waiting import limit_waiting, told_to_wait
 from arena.records import TABLES, Shard
 
@@ -178,7 +177,7 @@ class Hub:
         small = {info.path: info.blob_id for info in listed if hasattr(info, "blob_id")}
         return {shard.path for shard, file in zip(shards, files, strict=True)
                 if (large[shard.path] == shard.sha256 if shard.path in large
-                    else shard.path in small and file is not None and small[shard.path] == _git_oid(file))}  # fmt: skip
+                    else shard.path in small and file is not None and small[shard.path] == git_oid(file))}  # fmt: skip
 
     def _holds_after_error(self, shards: Sequence[Shard], files: Sequence[Path]) -> bool:
         try:
@@ -191,8 +190,3 @@ class Hub:
 def _message(shards: Sequence[Shard]) -> str:
     rows = {table: sum(shard.rows for shard in shards if shard.table == table) for table in TABLES}
     return "Add " + ", ".join(f"{n} {table if n > 1 else table[:-1]}" for table, n in rows.items() if n)
-
-
-def _git_oid(file: Path) -> str:
-    data = file.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()

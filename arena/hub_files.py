@@ -7,6 +7,7 @@ doubled. What was replaced stays known by the lists of sources under compacted/ 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import tempfile
@@ -33,10 +34,23 @@ AT_ONCE = 8  # downloads
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A file of the dataset: its size in bytes, and its SHA-256 ("" for a small file, which has none there)."""
+    """A file of the dataset: its size in bytes, and its SHA-256, or where it is kept as a git blob ("") that one's id."""
 
     size: int
     sha256: str
+    blob_id: str = ""
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the file on the disk has this content."""
+        try:
+            if path.stat().st_size != self.size:
+                return False
+            if not self.sha256:
+                return git_oid(path) == self.blob_id
+            with open(path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except OSError:
+            return False
 
 
 class HubFiles:
@@ -57,7 +71,7 @@ class HubFiles:
                                                    repo_type="dataset"))  # fmt: skip
         except RemoteEntryNotFoundError:
             return {}
-        return {entry.path: Held(entry.size, entry.lfs.sha256 if entry.lfs else "")
+        return {entry.path: Held(entry.size, entry.lfs.sha256 if entry.lfs else "", entry.blob_id)
                 for entry in listed if hasattr(entry, "size")}  # fmt: skip
 
     def download(self, paths: Sequence[str], revision: str, folder: Path) -> list[Path]:
@@ -146,6 +160,12 @@ class HubFiles:
             raise
         except Exception as error:
             raise PublishError(f"{self.dataset}: {in_a_line(error)}", told_to_wait(error)) from error
+
+
+def git_oid(file: Path) -> str:
+    """The id that git gives to the content of a file."""
+    data = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 @contextmanager

@@ -153,6 +153,8 @@ class Publisher:
                 self._folder.prune(int(self._clock() * 1000) - int(self._config.hub.keep_days * DAY))
             except (ArenaError, OSError) as error:  # the next look finds the same to do
                 log.warning("not tidied up: %s", error)
+            except Exception:
+                log.exception("not tidied up")
 
     def _seconds_since_commits(self) -> list[float]:
         """Of those that earlier processes made in the last hour: a restart does not begin a new one."""

@@ -189,6 +189,21 @@ def test_large_shards_that_are_not_full_become_one_after_a_month(hub, target, ar
     assert set(known["shards"]) == paths and len(known["sources"]) == 3 and known["rows"] == 6
 
 
+def test_a_large_shard_whose_list_somebody_removed_is_no_obstacle(hub, target, arena, monkeypatch):
+    publisher = arena.publisher(target)
+    votes = publish_days(arena, publisher)
+    publisher.compact_now()
+    (manifest,) = hub.files(DATASET, ".json")
+    HfApi(endpoint=hub.url, token=hub.token).delete_file(manifest, DATASET, repo_type="dataset")
+    monkeypatch.setattr(compact, "FEW_LARGE", 0)
+    votes += arena.vote(1)
+    publisher.publish_now()
+    votes += arena.vote(1)
+    publisher.publish_now()
+    assert publisher.compact_now(today=True).shards_before == 3
+    assert_exactly_once(hub, votes)
+
+
 def test_shards_have_at_most_a_million_votes_and_row_groups_a_bound():
     def name(day: int, rows: int, k: int = 1) -> str:
         return f"data/votes/2026-09-{day:02}/202609{day:02}T000000-ab-{k}-{k + rows - 1}-{k:08x}.parquet"
