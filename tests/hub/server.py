@@ -103,7 +103,7 @@ class HubServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet: in two, a client that delays its ACK makes every answer take 40 ms
+    disable_nagle_algorithm = True  # or else a body waits up to 40 ms for the client's word that it has the head
     server: HubServer
 
     def log_message(self, *_: object) -> None:
