@@ -8,13 +8,17 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input install -q $(PIP_ARGS)
 
 .DEFAULT_GOAL := run
-.PHONY: run test check format bench embedded schema chromium help
+.PHONY: run test soak check format bench embedded schema chromium help
 
 run: $(VENV)/.run-stamp  ## start the arena on http://127.0.0.1:7860
 	$(PY) app.py
 
 test: $(VENV)/.dev-stamp chromium  ## every test; pass more with PYTEST_ARGS="-k ledger"
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+soak: $(VENV)/.dev-stamp  ## the fault suite at length: SOAK_MINUTES (default 30), SOAK_SEED (default 1)
+	SOAK_HISTORIES=100 $(PY) -m pytest -q tests/faults
+	$(PY) -m tests.faults.soak
 
 check: $(VENV)/.dev-stamp  ## style, and whether arena.yaml and arena.gpu.yaml are sound
 	$(PY) -m ruff check .

@@ -10,10 +10,7 @@ from tests.faults.scenarios import ENDS, FAULTS, Scenario, play, scenarios
 
 SELECTION = [
     Scenario("kill -9", "503", 11),
-    Scenario("SIGINT", "commits used up", 12),
-    Scenario("crash: recorded", "commit done, answered 500", 13),
     Scenario("crash: landed", "reset after the commit", 14),
-    Scenario("kill as the commit lands", "none", 15),
     Scenario("disk full", "429, retry after 1 s", 16),
     Scenario("two processes", "hang, then done", 17),
     Scenario("two replicas", "head that lags", 18),
