@@ -174,7 +174,7 @@ def _prose(config: ArenaConfig, tables: list[str], source: str, day: str, known:
         *(part for table in tables for part in _columns(table)),
         "## Biases and limits",
         "Who votes here chose to: they are not a sample of anybody, and nobody checks that one person is one voter. "
-        "Most prompts are the arena's own choice. Outcomes say which image was preferred, not why.",
+        "The prompts of the bank are the arena's own choice. Outcomes say which image was preferred, not why.",
         *(_biases(known, day) if known else []),
         "## To have your votes erased",
         _erasure(config),
