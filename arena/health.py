@@ -30,8 +30,8 @@ def health(arena: Arena, *, uptime: float, running: int) -> dict[str, Any]:
     except LedgerError:
         report |= {"ok": False, "hub": None}
     report["resting_models"] = len(report.get("resting_models", ()))
-    if hub := report["hub"]:
-        hub["last_error"] = safe(hub["last_error"]) if hub["last_error"] else None
+    for part in filter(None, (report["hub"], report.get("restore"))):
+        part["last_error"] = safe(part["last_error"]) if part["last_error"] else None
     report |= {
         "uptime_seconds": round(uptime, 1),
         "requests_running": running,
