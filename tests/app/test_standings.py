@@ -70,6 +70,18 @@ def test_ticker_is_the_boards_elo_at_every_vote(ledger, standings):
     assert after == pytest.approx(ratings(ledger), abs=1e-9)
 
 
+def test_an_exclusion_that_comes_before_its_vote_counts(ledger, standings):
+    """As another replica's may."""
+    rng = random.Random(3)
+    for n in (5, 6, 40):
+        ledger.exclude(f"v{n:05}")
+    ledger.exclude("v00006", "restored")
+    for _ in range(50):
+        standings.ticker(ledger.vote(rng))
+    standings.ticker(None)
+    assert standings._elo.ratings == pytest.approx(ratings(ledger), abs=1e-9)
+
+
 def test_a_vote_taken_back_gives_its_points_back(ledger, standings):
     rng = random.Random(2)
     for _ in range(300):
