@@ -17,13 +17,16 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from arena import compact, merge
+from arena.bank import Bank
 from arena.compact import CompactReport, plan
 from arena.dataset_card import dataset_card
 from arena.errors import PublishError
 from arena.hub_files import Held, HubFiles
 from arena.layout import manifest_path, read_name
+from arena.ledger import Ledger
 from arena.publisher import HubTarget, Publisher
 from arena.records import TABLES
+from arena.restore import Restorer
 from arena.shards import described_schema, to_parquet
 from tests.hub.small_arena import DATASET, SmallArena, config
 
@@ -378,6 +381,21 @@ def test_a_compaction_right_before_a_push_is_repeated_is_seen(hub, target, arena
     publisher.publish_now()
     assert lost not in shards(hub)
     assert_exactly_once(hub, votes)
+
+
+def test_replicas_and_empty_disks_read_large_shards_as_they_read_small_ones(hub, target, arena, tmp_path):
+    publisher = arena.publisher(target)
+    publish_days(arena, publisher)
+    disks = [(Ledger(tmp_path / f"{k}.sqlite"), Bank(tmp_path / f"bank{k}")) for k in range(2)]
+    readers = [Restorer(ledger, bank, target, every_seconds=300) for ledger, bank in disks]
+    readers[0].read_now()  # before
+    publisher.compact_now(today=True)
+    for reader in (*readers, Restorer(arena.ledger, arena.bank, target, every_seconds=300)):
+        reader.read_now()
+    for ledger, bank in disks:
+        assert ledger.counts() == arena.ledger.counts()
+        assert all(bank.has(image.image_id) for image in arena.ledger.banked_images())
+    assert arena.publisher(target).publish_now().commits == 0
 
 
 # -- versions ---------------------------------------------------------------------------------------------------
