@@ -25,6 +25,7 @@ from arena.records import TABLES
 
 CONNECTIONS = 8  # downloads at once
 AHEAD_BYTES = 64 * 2**20  # downloaded before they are asked for, at most
+QUICK = 10.0  # seconds in which a Hub that is there says what its newest commit is
 FOOTER = 64 * 1024  # bytes at the end of a Parquet file that are fetched first
 HOLE = 16 * 1024  # bytes that nobody asked for, at most, rather than another request
 SMALL = 2 * 2**20  # a file of up to so many bytes is fetched whole: that is quicker than to ask for its parts
@@ -51,7 +52,8 @@ class HubReader:
         from huggingface_hub.errors import RepositoryNotFoundError
 
         try:
-            return self._get(f"/api/datasets/{self.dataset}/revision/main", params={"expand": "sha"}).json()["sha"]
+            url = f"/api/datasets/{self.dataset}/revision/main"
+            return self._get(url, params={"expand": "sha"}, longest=QUICK).json()["sha"]
         except RestoreError as error:
             if isinstance(error.__cause__, RepositoryNotFoundError):
                 return None
@@ -130,14 +132,14 @@ class HubReader:
     def _place(self, shard: RemoteShard, commit: str) -> str:
         return f"/datasets/{self.dataset}/resolve/{commit}/{quote(shard.path)}"
 
-    def _get(self, url: str, *, params: dict[str, Any] | None = None, part: str = "") -> Any:
+    def _get(self, url: str, *, params: dict[str, Any] | None = None, part: str = "", longest: float = 3600) -> Any:
         from huggingface_hub import constants
         from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
         if url.startswith("/"):
             url = (self._target.endpoint or constants.ENDPOINT).rstrip("/") + url
         headers = build_hf_headers(token=self._target.token, library_name="image-arena")
-        wait = self._target.timeout
+        wait = min(self._target.timeout, longest)
         try:
             answer = get_session().get(url, params=params, headers={**headers, **({"Range": part} if part else {})},
                                        timeout=(min(10.0, wait), wait, wait, wait))  # fmt: skip

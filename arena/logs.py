@@ -25,7 +25,8 @@ def set_up(*, json_lines: bool = False) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     # The HTTP client tells the address of every request.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("httpx", "httpx2"):  # a line a request
+        logging.getLogger(client).setLevel(logging.WARNING)
     if json_lines:
         logging.raiseExceptions = False  # it would print, which is logging again
         sys.stdout, sys.stderr = Printed("stdout"), Printed("stderr")
