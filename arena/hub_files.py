@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_RACES = 4  # tries of a commit that has to follow what was looked at, while others commit in between
-AT_ONCE = 8  # downloads
+AT_ONCE = 4  # downloads; more would be felt by voters
 
 
 @dataclass(frozen=True, slots=True)
