@@ -1,10 +1,12 @@
-"""The maintainer's command line: python -m arena check | fill | publish | restore."""
+"""The maintainer's command line: python -m arena check | fill | publish | restore | forget."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import asdict
@@ -28,10 +30,18 @@ def main(argv: list[str] | None = None) -> int:
     compact.add_argument("--today", action="store_true", help="also those of today, however few")
     restore = commands.add_parser("restore", help="take in what the dataset has and this disk lacks")
     restore.add_argument("--no-pictures", action="store_true", help="leave the pictures for the app to fetch")
+    forget = commands.add_parser("forget", help="erase a voter from ledger and dataset; the app must be stopped")
+    whom = forget.add_mutually_exclusive_group(required=True)
+    whom.add_argument("voter", nargs="?", metavar="VOTER", help="the hash in the dataset's column voter")
+    whom.add_argument("--user", metavar="NAME", help="the user name that a voter agreed to have on their votes")
+    whom.add_argument(
+        "--account", metavar="ID", help="the id of the account with which a voter signs in (OpenID's sub)"
+    )
+    forget.add_argument("--yes", action="store_true", help="do not ask first")
     arguments = parser.parse_args(argv)
     try:
         return {"check": _check, "fill": _fill, "publish": _publish, "compact": _compact,
-                "restore": _restore}[arguments.command](arguments)  # fmt: skip
+                "restore": _restore, "forget": _forget}[arguments.command](arguments)  # fmt: skip
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -146,6 +156,70 @@ def _restore(arguments: argparse.Namespace) -> int:
     finally:
         ledger.close()
     return 0
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    from arena.build import build_eraser
+
+    config = load_config(arguments.config)
+    eraser = build_eraser(config, arguments.data_dir, hf_token=os.environ.get("HF_TOKEN"),
+                          hf_endpoint=os.environ.get("HF_ENDPOINT"))  # fmt: skip
+    try:
+        voters = _voters(arguments, eraser)
+        where = f"this disk and of {config.hub.dataset}, whose history goes too" if config.hub.dataset else "this disk"
+        for voter in voters:
+            print(f"{voter}: {eraser.count(voter)} votes in the ledger. They are erased for good, of {where}.")
+        if not arguments.yes and input("Go on? Type yes: ").strip().lower() != "yes":
+            print("nothing was changed")
+            return 1
+        for voter in voters:
+            print(_about(eraser.erase(voter)))
+    except EOFError:
+        print("\nnothing was changed; --yes does not ask")
+        return 1
+    finally:
+        eraser.ledger.close()
+    return 0
+
+
+def _voters(arguments: argparse.Namespace, eraser) -> list[str]:
+    """Whom the command means."""
+    if arguments.account:
+        from arena.build import load_secret
+        from arena.guard import VoterKey
+
+        given = os.environ.get("ARENA_SECRET")
+        secret = hashlib.sha256(given.encode()).digest() if given else load_secret(arguments.data_dir)
+        return [VoterKey(secret).voter(f"hf:{arguments.account}")]
+    if arguments.user:
+        if found := eraser.voters_named(arguments.user):
+            return found
+        raise ConfigError(f"{arguments.user}: no vote here carries this name. Names are kept with the votes of those who "
+                          "agreed to it; any other account is found by its id (--account) or its hash")  # fmt: skip
+    if not re.fullmatch(r"[0-9a-f]{32}", arguments.voter):
+        raise ConfigError(f'"{arguments.voter}" is not a voter\'s hash: 32 hexadecimal digits are expected')
+    return [arguments.voter]
+
+
+def _about(done) -> str:
+    """What was erased, and what remains where."""
+    rows = ", ".join(f"{n} {table}" for table, n in done.rows.items() if n) or "nothing"
+    lines = [
+        f"ledger: {rows} erased, and the file written anew",
+        f"local shards: {done.local_files} removed or made again",
+    ]
+    if done.dataset:
+        lines.append(
+            f"{done.dataset}: {done.dataset_rows} rows in {done.dataset_files} shards erased, history squashed"
+        )
+    lines.append("""what remains:
+  the ids of the erased votes, as exclusions with the reason erased, which name nobody
+  prompts that the voter typed and their images, unless private: nothing ties them to the voter any more
+  backups of this disk, and copies that others have downloaded""")
+    if done.dataset:
+        lines.append("""  other replicas drop the votes when they next read the dataset; their local shards follow after hub.keep_days
+  files of old revisions, until the Hub clears its storage: remove them under LFS files in the dataset's settings""")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

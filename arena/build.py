@@ -12,11 +12,13 @@ from pathlib import Path
 from arena.backends import make_backend
 from arena.bank import Bank
 from arena.config import ArenaConfig, load_config
+from arena.forget import Eraser
 from arena.guard import VoterKey
 from arena.ledger import Ledger
 from arena.publisher import HubTarget, Publisher
 from arena.restore import NoDataset, Restorer
 from arena.service import Arena, Ticker
+from arena.shards import ShardFolder
 from arena.storage import storage_of
 from arena.studio import Studio
 
@@ -62,6 +64,18 @@ def build_restorer(config: ArenaConfig, data_dir: str | Path, *, hf_token: str |
     ledger = _ledger(config, data_dir)
     bank = Bank(data_dir / "bank", display_px=config.bank.display_px)
     return ledger, _restorer(ledger, bank, _hub(config, hf_token, hf_endpoint), config)
+
+
+def build_eraser(config: ArenaConfig, data_dir: str | Path, *, hf_token: str | None = None,
+                 hf_endpoint: str | None = None) -> Eraser:  # fmt: skip
+    """What `python -m arena forget` needs. Raises LedgerError while another process uses the data folder."""
+    data_dir = Path(data_dir)
+    ledger = Ledger(data_dir / "ledger.sqlite", alone=True)
+    bank, hub = Bank(data_dir / "bank", display_px=config.bank.display_px), _hub(config, hf_token, hf_endpoint)
+    folder, replica = data_dir / "dataset", replica_name(data_dir)
+    publisher = Publisher(ledger, bank, hub, folder, every_seconds=config.hub.every_seconds, replica=replica,
+                          config=config)  # fmt: skip
+    return Eraser(ledger, bank, publisher, ShardFolder(folder, ledger=ledger, replica=replica), hub)
 
 
 def _ledger(config: ArenaConfig, data_dir: Path) -> Ledger:

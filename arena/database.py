@@ -47,6 +47,14 @@ class Database:
         with self._reading:
             return self._read(sql, values).fetchall()
 
+    def scrub(self) -> None:
+        """Write the file anew, so that nothing that was deleted is left in its unused pages."""
+        with self._write:
+            try:
+                self._connection().execute("VACUUM")
+            except sqlite3.Error as error:
+                raise LedgerError(f"{self.path}: could not be written anew ({error})") from error
+
     def trouble(self) -> str | None:
         """Why nothing can be written, or None. Found out by writing: a full disk looks well until then."""
         try:

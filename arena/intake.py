@@ -33,6 +33,14 @@ _NEEDED = {
     "exclusions": ("vote_id", "reason"),
 }
 
+# What its voter had erased (`arena.forget`) goes from here too, and does not come back.
+_ERASED = "(SELECT vote_id FROM exclusions WHERE reason = 'erased')"
+_ERASE = (
+    f"DELETE FROM named_voters WHERE voter IN (SELECT voter FROM votes WHERE vote_id IN {_ERASED})",
+    f"DELETE FROM battles WHERE battle_id IN (SELECT battle_id FROM votes WHERE vote_id IN {_ERASED})",
+    f"DELETE FROM votes WHERE vote_id IN {_ERASED}",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
@@ -93,6 +101,9 @@ def take(ledger: Ledger, table: str, rows: Sequence[Values], *, ends: Iterable[s
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         before = last["seq"] if last else 0
         db.executemany(sql, [(*row, *fixed, *more) for row in rows])
+        if table in ("votes", "exclusions"):
+            for statement in _ERASE:
+                db.execute(statement)
         places = [(p.image_id, p.path, p.row_group) for p in pictures]
         db.executemany("INSERT OR REPLACE INTO awaited (image_id, path, row_group) VALUES (?, ?, ?)", places)
         db.executemany("INSERT OR IGNORE INTO read_shards (path) VALUES (?)", [(path,) for path in ends])

@@ -45,6 +45,7 @@ TABLES: dict[str, dict[str, str]] = {
 # Why a standing vote may be left out; an exclusion is lifted by a later row with reason "restored".
 EXCLUSION_REASONS: dict[str, str] = {
     "withdrawn": "the voter took it back as a slip, before their next vote",
+    "erased": "its voter had it erased; the vote itself is gone",
     "restored": "an earlier exclusion of this vote no longer holds",
 }
 

@@ -111,7 +111,7 @@ def _recorded() -> str:
 <thead><tr><th scope="col">Columns</th><th scope="col">What they hold</th></tr></thead>
 <tbody>{columns}</tbody></table></div>
 <p>Images are published with their prompt, model, seed and settings; prompts with their category. A vote row is never
-rewritten. Where one does not count, a row in <code>exclusions</code> says so and why:</p>
+rewritten, unless its voter has it erased. Where one does not count, a row in <code>exclusions</code> says so and why:</p>
 <ul>{reasons}</ul>
 <p>What is left out is counted, with its reason, beside the leaderboard.</p>"""
 
@@ -134,7 +134,8 @@ category, and how many votes you cast.</p>{NAMING if sign_in else ""}
 <p>A prompt that you type is published with its images, so put nothing personal into it, or tick “Keep it private”:
 then the pictures are shown to you alone and deleted when their battle has expired (after {_hours(meta)}), and
 nothing is published but the outcome of the vote{", with your name if you agreed to that" if sign_in else ""}.</p>
-<p>You can ask for your votes and prompts to be erased. {whom} Say roughly when you voted, and from the same browser
+<p>You can ask for your votes to be erased, from the server, from the dataset and from its history. Prompts that you typed
+stay with their images, and nothing ties them to you any more; copies that others have downloaded are out of reach. {whom} Say roughly when you voted, and from the same browser
 if you can.</p>"""
 
 
