@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi
 
+from arena import database
+from arena.__main__ import main
 from arena.bank import Bank
 from arena.errors import ArenaError
 from arena.forget import Eraser
@@ -15,6 +17,7 @@ from arena.ledger import Ledger
 from arena.publisher import HubTarget
 from arena.restore import Restorer
 from arena.shards import ShardFolder
+from tests.app.conftest import write_config
 from tests.hub.small_arena import DATASET, SmallArena
 
 LOAD = """
@@ -108,3 +111,17 @@ def test_without_a_hub_pending_shards_are_sealed_again(hub, tmp_path):
     assert sum(shard.rows for shard in pending if shard.table == "votes") == 2
     arena.ledger.close()
     assert votes[1].voter.encode() not in everywhere(hub, arena.folder)
+
+
+def test_the_command_asks_first_and_refuses_beside_the_app(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(database, "PATIENCE", 0.2)
+    arena = SmallArena(tmp_path / "data")
+    config = write_config(tmp_path / "arena.yaml")
+    command = ["--config", str(config), "--data-dir", str(tmp_path / "data"), "forget"]
+    assert main([*command, "0" * 32, "--yes"]) == 1
+    assert "in use by another process" in capsys.readouterr().err
+    arena.ledger.close()
+    monkeypatch.setattr("builtins.input", lambda question: "no")
+    assert main([*command, "0" * 32]) == 1 and "nothing was changed" in capsys.readouterr().out
+    assert main([*command, "ann"]) == 2 and main([*command, "--user", "ann"]) == 2
+    assert main([*command, "0" * 32, "--yes"]) == 0 and "what remains" in capsys.readouterr().out
