@@ -37,8 +37,8 @@ ABOUT_TABLES = {
     "votes": "One row a vote: one person's outcome of one battle between two images of one prompt.",
     "images": "One row a generated image, with the image itself and everything needed to draw it again.",
     "prompts": "One row a prompt, as it is filed.",
-    "exclusions": "Votes that do not count, and why. Rows of `votes` are never changed or deleted: a vote is left "
-                  "out from its row here on, until a later row with the reason `restored`.",
+    "exclusions": "Votes that do not count, and why. Rows of `votes` are never changed, nor deleted unless a voter asks: a "
+                  "vote is left out from its row here on, until a later row with the reason `restored`.",
 }  # fmt: skip
 
 ABOUT_COLUMNS = {
