@@ -18,7 +18,7 @@ from tests.faults.checks import assert_loads_at_every_commit, in_ledger, missing
 from tests.hub.local_hub import LocalHub
 from tests.hub.small_arena import DATASET, SmallArena
 
-HISTORIES = int(os.environ.get("SOAK_HISTORIES", "12"))
+HISTORIES = int(os.environ.get("SOAK_HISTORIES", "10"))
 REQUESTS = ("POST /api/repos/create", "GET .*/refs", "GET .*/tree/", "POST .*/preupload/", "objects/batch", "PUT /lfs/",
             "/verify", "POST .*/commit/", "POST .*/commit/", "POST .*/paths-info/", "")  # fmt: skip
 FAULTS = ({"status": 503}, {"status": 429}, {"status": 429, "headers": {"Retry-After": "30"}}, {"reset": True},

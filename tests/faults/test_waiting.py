@@ -56,7 +56,7 @@ def test_retry_after_is_obeyed_and_does_not_keep_a_thread_asleep(hub, arena, rou
 
 
 @pytest.mark.parametrize("headers, message, seconds", [
-    ({"Retry-After": formatdate(time.time() + 1800, usegmt=True)}, "", 1800),
+    ({"Retry-After": "a date"}, "", 1800),
     ({"RateLimit": '"api";r=0;t=55', "RateLimit-Policy": '"fixed window";"api";q=500;w=300'}, "", 55),
     ({"Retry-After": "999999999"}, "", 6 * 3600),
     ({"Retry-After": "soon"}, "", 0),
@@ -65,6 +65,8 @@ def test_retry_after_is_obeyed_and_does_not_keep_a_thread_asleep(hub, arena, rou
     ({}, "You can retry this action in about an hour.", 3600),
 ])  # fmt: skip
 def test_the_hub_says_how_long_to_wait_in_several_ways(hub, arena, headers, message, seconds):
+    if headers.get("Retry-After") == "a date":
+        headers = {"Retry-After": formatdate(time.time() + seconds, usegmt=True)}
     hub.faults.add(r"POST .*/commit/", status=429, headers=headers, message=message or "Too many requests")
     with pytest.raises(PublishError) as refused:
         arena.publisher(target(hub)).publish_now()
