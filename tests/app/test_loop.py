@@ -203,7 +203,9 @@ def test_leaderboard_moves_without_a_restart(visitor, served):
     names = {model["name"] for model in look(ask="head")["models"].values()}
     assert {reveal["a"]["name"], reveal["b"]["name"]} <= names
     shown = look(ask="battles", selection={})
-    assert shown["total"] == counted + 1 and all(url.startswith("data:image/webp;base64,") for url in shown["pictures"].values())
+    assert shown["total"] == counted + 1 and all(
+        url.startswith("data:image/webp;base64,") for url in shown["pictures"].values()
+    )
     assert {shown["rows"][0][side]["image"] for side in "ab"} <= set(shown["pictures"])
     table = look(ask="part", part="overview/standings")["blocks"][0]
     assert table["name"] == "standings" and len(table["rows"]) == len(names)
