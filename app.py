@@ -33,9 +33,6 @@ def main() -> int:
     if space and not env.get("ARENA_SECRET"):
         logging.warning("ARENA_SECRET is not set: when this Space's disk is renewed, returning visitors count as new "
                         "voters. Set it among the Space's secrets.")  # fmt: skip
-    # A vote's thread gives the interpreter away at every step of SQLite, and gets it back only when another thread's
-    # turn is over: with the usual 5 ms a turn, publishing or the leaderboard would hold it up ten times over.
-    sys.setswitchinterval(0.0005)
     env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) - 1)))  # drawing leaves visitors a core
     from arena.build import build_arena, start
     from arena.errors import ConfigError, LedgerError

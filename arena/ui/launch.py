@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 # loses the vote that it carries: ours has to outlive the usual 60 s of proxies.
 KEEP_ALIVE = 65
 AT_MOST = 18.0  # seconds for an orderly end in all, however the Hub, a model or a disk behaves
+# A vote's thread gives the interpreter away at every step of SQLite, and gets it back only when another thread's turn
+# is over: with Python's 5 ms a turn, publishing or the leaderboard would hold it up ten times over.
+TURN = 0.0005
 LAST_SECONDS = 5.0  # after an orderly end, how long stray threads may keep the process alive
 
 # Gradio counts every queued event with pandas, which costs more than the event, and reports home.
@@ -82,6 +85,7 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
     except OSError as error:
         why = str(error.strerror).partition(" (while")[0]
         raise ConfigError(f"cannot listen on {host}:{port} ({why}); see GRADIO_SERVER_PORT") from error
+    sys.setswitchinterval(TURN)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     from arena.ui.pages import build_demo, page_assets
