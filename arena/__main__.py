@@ -1,4 +1,4 @@
-"""The maintainer's command line: python -m arena check | fill | publish | restore | forget."""
+"""The maintainer's command line: python -m arena check | fill | publish | compact | restore | forget."""
 
 from __future__ import annotations
 

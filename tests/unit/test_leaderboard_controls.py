@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from leaderboard.controls import POSITION, controlled
 from leaderboard.ratings import SCALE
@@ -71,7 +72,6 @@ def test_the_plain_rating_is_the_boards():
 
 
 def test_it_is_unpenalised_logistic_regression():
-    linear = pytest.importorskip("sklearn.linear_model")
     votes = votes_from_rows(tasteful(votes=800, seed=2, side=0.2))
     found = controlled(votes)
     spread = {name: values.std() for name, values in votes.covariates.items()}
@@ -81,7 +81,7 @@ def test_it_is_unpenalised_logistic_regression():
     design[np.arange(len(votes)), votes.model_b] = -1
     x = np.column_stack([design[:, :2], *columns])
     score = np.array([1.0, 0.0, 0.5, 0.5])[votes.winner]
-    fitted = linear.LogisticRegression(C=np.inf, tol=1e-12, max_iter=500, solver="newton-cholesky").fit(
+    fitted = LogisticRegression(C=np.inf, tol=1e-12, max_iter=500, solver="newton-cholesky").fit(
         np.vstack([x, x]), np.repeat([1, 0], len(votes)), np.concatenate([score, 1 - score])
     )
     coefficients = dict(zip(["bright", "plain", *votes.covariates], fitted.coef_[0] * SCALE, strict=True))
