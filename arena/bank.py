@@ -13,6 +13,7 @@ import io
 import os
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,24 @@ BLANK_SPREAD = 3  # a picture whose channels all span at most this many of 255 l
 CACHED = 256  # displayed pictures kept in memory; the others are read from the disk, already encoded
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A picture as the bank keeps it."""
+
+    image_id: str
+    data: bytes  # PNG, at the model's own size
+    shown: bytes  # what a voter gets
+
+
+def encode(picture: Picture, display_px: int) -> Encoded:
+    """The two files of a picture, wherever it was made. Raises ImageRejected when it is blank."""
+    picture = picture.convert("RGB")
+    if all(high - low <= BLANK_SPREAD for low, high in picture.getextrema()):
+        raise ImageRejected("The model answered with a blank image.")
+    data = _encode(picture, "PNG", compress_level=3)
+    return Encoded(content_id(data), data, _shown(picture, display_px))
+
+
 class Bank:
     """Files under `folder`, shown in a box of `display_px` pixels a side."""
 
@@ -38,29 +57,27 @@ class Bank:
 
     def add(self, picture: Picture) -> tuple[str, int]:
         """Store a picture; returns its image id and its size in bytes. Raises ImageRejected when it is blank."""
-        picture = picture.convert("RGB")
-        if all(high - low <= BLANK_SPREAD for low, high in picture.getextrema()):
-            raise ImageRejected("The model answered with a blank image.")
-        data = _encode(picture, "PNG", compress_level=3)
-        image_id = content_id(data)
-        path = self._path(image_id)
-        if not path.exists():
-            _write(path, data)
-        self.display(image_id)  # encoded now, so that serving takes the same time for every model
-        return image_id, len(data)
+        made = encode(picture, self.display_px)
+        self.store(made)
+        return made.image_id, len(made.data)
+
+    def store(self, made: Encoded) -> None:
+        """Store the files of a picture that `encode` made for this bank, here or on another machine. Raises
+        ImageRejected for bytes that do not have their id."""
+        if content_id(made.data) != made.image_id:
+            raise ImageRejected("The picture is not the one that its id names.")
+        if not self.has(made.image_id):
+            _write(self._shown_path(made.image_id), made.shown)  # first: what the bank has can be served at once
+            _write(self._path(made.image_id), made.data)
 
     def put(self, image_id: str, data: bytes) -> None:
         """Store a picture that was made elsewhere, under the id that it has there. Raises ImageRejected for bytes
         that do not have this id, or are no picture."""
-        if content_id(data) != image_id:
-            raise ImageRejected("The picture is not the one that its id names.")
         try:
             shown = self._encoded(data)
         except Exception as error:  # Pillow raises many kinds for what is no picture
             raise ImageRejected("The file is no picture.") from error
-        if not self.has(image_id):
-            _write(self._shown_path(image_id), shown)  # first: what the bank has can be served at once
-            _write(self._path(image_id), data)
+        self.store(Encoded(image_id, data, shown))
 
     def read(self, image_id: str) -> bytes:
         """The stored PNG. Raises FileNotFoundError."""
@@ -97,7 +114,7 @@ class Bank:
         from PIL import Image
 
         with Image.open(io.BytesIO(data)) as picture:
-            return _encode(_boxed(picture.convert("RGB"), self.display_px), CODEC, quality=QUALITY, method=2)
+            return _shown(picture.convert("RGB"), self.display_px)
 
     def _shown_path(self, image_id: str) -> Path:
         return self._path(image_id).with_suffix(f".{self.display_px}.webp")
@@ -117,6 +134,10 @@ def _write(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(scratch, path)
+
+
+def _shown(picture: Picture, display_px: int) -> bytes:
+    return _encode(_boxed(picture, display_px), CODEC, quality=QUALITY, method=2)
 
 
 def _boxed(picture: Picture, side: int) -> Picture:
