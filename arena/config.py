@@ -1,7 +1,7 @@
 """arena.yaml, read strictly: unknown keys, unknown values and contradictions are refused with their place.
 
 `load_config(path)` returns an `ArenaConfig` or raises `ConfigError` with one line per mistake, for instance
-`models[3].backend: unknown "difusers"; one of diffusers, zerogpu, fake`.
+`models[3].backend: unknown "difusers"; one of diffusers, zerogpu, http, fake`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from arena.errors import ConfigError
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Backend = Literal["diffusers", "zerogpu", "fake"]
+Backend = Literal["diffusers", "zerogpu", "http", "fake"]
 
 
 class _Strict(BaseModel):
@@ -59,7 +59,7 @@ class ModelSettings(_Strict):
     licence_url: str | None = None
     url: str | None = None
     backend: Backend = "diffusers"
-    source: Text = Field(description="a local folder (relative to arena.yaml) or a Hub repository id")
+    source: Text = Field(description="a local folder (relative to arena.yaml), a Hub repository id or, for http, a URL")
     revision: str | None = Field(None, description="a commit or tag of the Hub repository; recorded with every image")
     demo: bool = Field(False, description="a demonstration model: labelled as such wherever it shows")
     gated: bool = False
@@ -67,7 +67,23 @@ class ModelSettings(_Strict):
     memory_gb: float | None = Field(None, gt=0, description="peak memory, for residency")
     pipeline: PipelineSettings = PipelineSettings()
     settings: dict[str, Any] = Field({}, description="arguments of the pipeline's call")
+    batch: int | None = Field(None, ge=1, le=64, description="images in one call at most; by default what memory holds")
+    provider: str | None = Field(None, description="http: the Inference Provider that serves it; by default any")
+    token_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
+        None, description="http: the environment variable with the token; HF_TOKEN by default, for the Hub alone"
+    )
+    timeout_s: float | None = Field(None, gt=0, le=3600, description="http: seconds for one image; 120 by default")
+    in_flight: int | None = Field(None, ge=1, le=256, description="http: requests at the same time; 4 by default")
     enabled: bool = True
+
+    @model_validator(mode="after")
+    def _keys_of_its_backend(self) -> ModelSettings:
+        over_http = ("provider", "token_env", "timeout_s", "in_flight")
+        foreign = ("pipeline", "batch") if self.backend == "http" else over_http
+        wrong = [key for key in foreign if getattr(self, key) not in (None, PipelineSettings())]
+        if wrong and self.backend != "fake":
+            raise ValueError(f"{wrong[0]} says nothing to the backend {self.backend}")
+        return self
 
 
 class PromptSettings(_Strict):
@@ -125,6 +141,56 @@ class BankSettings(_Strict):
     fill: bool = Field(True, description="generate missing images of curated prompts while nobody waits")
     display_px: int = Field(768, ge=64, le=2048, description="side of the square box that both images are shown in")
     seed: int = Field(0, ge=0, description="part of every image's seed; another number is another set of images")
+    retire_after: int | None = Field(
+        100, ge=1, description="votes after which an image is drawn no more and another one is made; null: never"
+    )
+
+
+class OverlapSettings(_Strict):
+    """How many voters get each pair of images, so that their agreement can be measured."""
+
+    voters: int = Field(2, ge=2, le=20, description="voters who get each pair of images")
+    tie_break: int | None = Field(3, ge=3, le=21, description="voters where those do not all agree; null: no more")
+    lease_minutes: float = Field(30, gt=0, description="a pair without a vote goes to another voter after this")
+
+    @model_validator(mode="after")
+    def _more_voters(self) -> OverlapSettings:
+        if self.tie_break is not None and self.tie_break <= self.voters:
+            raise ValueError(f"tie_break: {self.tie_break} voters are not more than `voters`, {self.voters}; "
+                             "null asks for no more")  # fmt: skip
+        return self
+
+
+class MatchmakingSettings(_Strict):
+    """Which pairs of models meet."""
+
+    sampling: Literal["uniform", "active"] = Field(
+        "uniform", description="every pair alike, or more often those whose next vote narrows the intervals most"
+    )
+    floor: float = Field(
+        0.25, gt=0, le=1, description="active: the share of its uniform probability that every pair keeps"
+    )
+    different_families: bool = Field(
+        True, description="pairs of different families only, where a prompt has images of two families"
+    )
+    overlap: OverlapSettings | None = Field(None, description="several voters for each pair of images; null: no rule")
+
+
+class ClusterSettings(_Strict):
+    """What `python -m arena fill --ray` takes of a cluster."""
+
+    gpus: float | None = Field(
+        None, ge=0, le=16, description="share of a GPU, or how many, for each actor; by default 1 where there are any"
+    )
+    cpus: float = Field(1, gt=0, le=1024, description="processors that Ray sets aside for each actor")
+    actors: int | None = Field(None, ge=1, description="actors at most; by default as many as the cluster has room for")
+    block: int = Field(8, ge=1, le=1000, description="images that an actor makes before it hands them over")
+
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> ClusterSettings:
+        if self.gpus and self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError(f"gpus: {self.gpus:g} is neither a share of one GPU nor a whole number of them")
+        return self
 
 
 class LimitSettings(_Strict):
@@ -134,6 +200,33 @@ class LimitSettings(_Strict):
     live_per_hour: float = Field(60, gt=0)
     live_queue: int = Field(20, ge=1, description="live requests that may wait; more are refused")
     blocked_words: list[str] = Field([], description="prompts with one of these words, in any case, are refused")
+
+
+class FeedbackSettings(_Strict):
+    """What is asked about the images of a battle after the vote on it."""
+
+    enabled: bool = True
+    reveal: Literal["after", "before"] = Field(
+        "after", description="whether the models are named after the feedback, or before it is asked for"
+    )
+    criteria: list[Literal["style", "coherence", "alignment"]] = Field(
+        ["style", "coherence", "alignment"], description="what is rated from 1 to 5"
+    )
+    words: bool = Field(True, description="ask which words of the prompt the image misses")
+    points: Literal["low", "always", "never"] = Field(
+        "low", description="ask for places of errors and of mismatches: on images rated low, always or never"
+    )
+    points_at_most: int = Field(3, ge=1, le=3, description="points that may be placed for one criterion")
+    points_below: int = Field(4, ge=2, le=5, description="a rating below this is low")
+    area: bool = Field(False, description="let voters paint an area in place of points")
+
+    @model_validator(mode="after")
+    def _once_each(self) -> FeedbackSettings:
+        if len(set(self.criteria)) < len(self.criteria):
+            raise ValueError("criteria: one is there twice")
+        if self.enabled and not (self.criteria or self.words):
+            raise ValueError("nothing is asked: name `criteria`, ask for `words`, or set `enabled: false`")
+        return self
 
 
 class LookSettings(_Strict):
@@ -150,7 +243,10 @@ class ArenaConfig(_Strict):
     categories: list[CategorySettings] = Field(min_length=1)
     hub: HubSettings = HubSettings()
     bank: BankSettings = BankSettings()
+    matchmaking: MatchmakingSettings = MatchmakingSettings()
+    cluster: ClusterSettings = ClusterSettings()
     limits: LimitSettings = LimitSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
     storage: Literal["auto", "disk", "bucket"] = Field(
         "auto", description="what the data folder is on: a disk, or a bucket or network share that is mounted there"
     )

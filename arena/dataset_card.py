@@ -21,7 +21,7 @@ from arena.card_figures import Figures, figures
 from arena.config import ArenaConfig, ModelSettings
 from arena.ledger import Ledger
 from arena.records import EXCLUSION_REASONS, TABLES, WINNERS
-from arena.shards import features
+from arena.shards import features, list_of
 
 FEW_VOTES = 10  # doubling fewer than so many is no news
 
@@ -36,6 +36,9 @@ HUB_LICENCES = {
 ABOUT_TABLES = {
     "votes": "One row a vote: one person's outcome of one battle between two images of one prompt.",
     "images": "One row a generated image, with the image itself and everything needed to draw it again.",
+    "feedback": "What a voter said of one image of a battle after the vote on it; one row an image and voter, never changed. "
+                "Every part of it was optional. Leave out rows whose battle's vote is left out (join `votes` by "
+                "`battle_id`, then `exclusions`): a voter who took a vote back may have meant other images.",
     "prompts": "One row a prompt, as it is filed.",
     "exclusions": "Votes that do not count, and why. Rows of `votes` are never changed, nor deleted unless a voter asks: a "
                   "vote is left out from its row here on, until a later row with the reason `restored`.",
@@ -75,9 +78,20 @@ ABOUT_COLUMNS = {
     "seconds": "duration of the generation",
     "hardware": "what it ran on",
     "licence": "licence of the model that drew it",
+    "feedback_id": "unique id of the feedback: there is at most one for each image of a vote's battle",
+    "style": "1 to 5, 5 is best: how it looks, whatever it shows; null where not given, as in the next two",
+    "coherence": "1 to 5, 5 is best: asked as how many errors there are, 1 none to 5 many, and stored as 6 minus that",
+    "alignment": "1 to 5, 5 is best: how well it matches the prompt",
+    "misaligned_words": "words of the prompt that the image misses, by their place when it is split on whitespace, from 0; "
+    "empty says that there are none, null that it was not asked or not answered",
+    "coherence_points": "up to three places with errors, as shares of width and height from the top left; null where not "
+    "asked or not answered, as in the next one",
+    "alignment_points": "up to three places that do not match the prompt",
     "reason": ", ".join(f"`{code}` ({why})" for code, why in EXCLUSION_REASONS.items()),
     "extra": "JSON: what has no column of its own; in votes voter_name, the user name of a voter who signed in and "
-    "agreed to be named",
+    "agreed to be named; in feedback revealed, true where the voter knew the models' names by then, and coherence_mask and "
+    "alignment_mask, painted areas as run lengths over the rows of a grid from the top left, beginning with those not "
+    "painted",
 }
 
 
@@ -146,8 +160,15 @@ def _config(table: str) -> dict[str, Any]:
 
 
 def _info(table: str) -> dict[str, Any]:
-    columns = [{"name": column, "dtype": kind} for column, kind in features(table).items()]
+    columns = [{"name": column, **_type(TABLES[table][column], name)} for column, name in features(table).items()]
     return {"config_name": table, "features": columns}
+
+
+def _type(kind: str, name: str) -> dict[str, Any]:
+    inside = list_of(kind)
+    if inside is None:
+        return {"dtype": name}
+    return {"list": inside if isinstance(inside, str) else [{"name": n, "dtype": t} for n, t in inside.items()]}
 
 
 def _prose(config: ArenaConfig, tables: list[str], source: str, day: str, known: Figures | None) -> str:
@@ -155,8 +176,8 @@ def _prose(config: ArenaConfig, tables: list[str], source: str, day: str, known:
     parts = [
         f"# {config.title}",
         "People compared two images of one prompt without knowing which models had made them. This dataset holds "
-        "every such vote, the images, the prompts, and which votes were left out afterwards. The votes were taken "
-        "by Image Arena, open-source software.",
+        "every such vote, the images, the prompts, what some voters said of single images, and which votes were left out "
+        "afterwards. All of it was collected by Image Arena, open-source software.",
         _demo_note(demo, config.contenders),
         "## How it was collected",
         "A prompt is drawn, then a pair of models with a recorded probability (`pair_probability`), and the sides "

@@ -10,12 +10,28 @@
     │   ├── BadPrompt              empty, too long, or not allowed here
     │   ├── UnknownCategory        not one of the configured categories
     │   ├── NothingToWithdraw      the vote is not this voter's last one
+    │   ├── BadFeedback            a rating, word or point that cannot be, or was not asked for
+    │   ├── VoteFirst              feedback, or the names, before this voter's vote (or after it was taken back)
+    │   ├── AlreadyGiven           this image of the battle has this voter's feedback
     │   ├── TooFast                a rate limit; `retry_after` is in seconds
     │   └── NoBattle               nothing to serve now (the bank is still empty, or all was seen)
     ├── GenerationError            a model made no usable image; the battle is voided and redrawn
-    │   ├── BackendUnavailable     weights missing, gated, out of memory, endpoint down
+    │   ├── BackendUnavailable     the model cannot be had or run; its kinds carry `advice` for the maintainer
+    │   │   ├── OutOfMemory        the device is full, with a batch of one and nothing else loaded
+    │   │   ├── ModelMissing       no such folder, repository, revision, file or endpoint
+    │   │   ├── Unreachable        the server that has it does not answer at all
+    │   │   ├── GatedModel         the repository wants its licence accepted first
+    │   │   ├── Unauthorised       a token is missing, wrong or not allowed to do this
+    │   │   ├── PaymentRequired    the account behind the token has no credit left
+    │   │   ├── BadSettings        the model does not take what its row says
+    │   │   ├── BackendBusy        too many requests, still loading, or no GPU free: later it may work
+    │   │   ├── QuotaExceeded      the GPU time lent to this visitor or Space is used up
+    │   │   ├── BackendTimeout     no picture within the time that the row allows
+    │   │   └── BadAnswer          what came back is no picture, or too large to be one
     │   ├── ImageRejected          the image is blank or was blocked; never a loss for its model
+    │   │   └── BlockedContent     the model's own filter blocked the prompt or the image
     │   └── GenerationCancelled    the visitor withdrew the request, or the server is stopping
+    ├── ClusterError               --ray: no Ray, or no cluster at that address; what was made is kept
     ├── LedgerError                the store of record could not write; the vote was not acknowledged
     ├── PublishError               the Hub did not take a commit; what was pending is kept and tried again
     └── RestoreError               the dataset could not be read; what was taken in stays, the rest is tried again
@@ -67,6 +83,18 @@ class NothingToWithdraw(Refused):
     code, status = "nothing_to_withdraw", 409
 
 
+class BadFeedback(Refused):
+    code, status = "bad_feedback", 422
+
+
+class VoteFirst(Refused):
+    code, status = "vote_first", 409
+
+
+class AlreadyGiven(Refused):
+    code, status = "already_given", 409
+
+
 class TooFast(Refused):
     code, status = "too_fast", 429
 
@@ -85,15 +113,70 @@ class GenerationError(ArenaError):
 
 
 class BackendUnavailable(GenerationError):
-    code = "backend_unavailable"
+    code = "backend_unavailable"  # of its kinds too, unless a visitor can do something about it
+    advice = ""  # what the maintainer can do, in a line; part of the note that the log gets
+
+
+class OutOfMemory(BackendUnavailable):
+    advice = "disable a model, lower `memory_gb` so that fewer stay loaded, or set `batch: 1`"
+
+
+class ModelMissing(BackendUnavailable):
+    advice = "correct `source`, `revision` or `components` of its row"
+
+
+class Unreachable(BackendUnavailable):
+    advice = "see that this machine has a network and that the address is right"
+
+
+class GatedModel(BackendUnavailable):
+    advice = "accept its licence on its page on the Hub, and set HF_TOKEN to a token of that account"
+
+
+class Unauthorised(BackendUnavailable):
+    advice = "set the variable that `token_env` names (HF_TOKEN for the Hub) to a token that may use this model"
+
+
+class PaymentRequired(BackendUnavailable):
+    advice = "add credit to the account of the token, or disable the model"
+
+
+class BadSettings(BackendUnavailable):
+    advice = "correct `settings` of its row; `python -m arena check` knows most of what can be wrong"
+
+
+class BackendBusy(BackendUnavailable):
+    code = "backend_busy"
+    advice = "it may work later by itself; if it never does, lower `in_flight`, or get more of what is short"
+
+
+class QuotaExceeded(BackendUnavailable):
+    code = "quota_exceeded"
+    advice = "visitors who sign in have more GPU time; a Space's owner can add credits"
+
+
+class BackendTimeout(BackendUnavailable):
+    advice = "raise `timeout_s` of its row, or look at why the server is slow"
+
+
+class BadAnswer(BackendUnavailable):
+    advice = "see that `source` is a text-to-image endpoint that answers with an image"
 
 
 class ImageRejected(GenerationError):
     code = "image_rejected"
 
 
+class BlockedContent(ImageRejected):
+    code = "image_rejected"
+
+
 class GenerationCancelled(GenerationError):
     code = "cancelled"
+
+
+class ClusterError(ArenaError):
+    code = "cluster"
 
 
 class LedgerError(ArenaError):

@@ -22,7 +22,7 @@ from arena.hub import Hub, HubTarget
 from arena.hub_reader import HubReader, RemoteShard
 from arena.layout import large_path, manifest_path, read_name
 from arena.ledger import Ledger
-from arena.records import dumps
+from arena.records import dumps, feedback_id
 from arena.shards import ROWS_OTHERWISE, ShardFolder
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from arena.publisher import Publisher
 
 # Published tables with rows of a voter, and the columns by which those are found.
-TELLING = {"votes": ["vote_id", "voter"], "exclusions": ["vote_id", "reason"]}
+TELLING = {"votes": ["vote_id", "voter"], "feedback": ["feedback_id", "voter"], "exclusions": ["vote_id", "reason"]}
 PASSES = 4  # over the dataset, while other replicas go on committing
 _ERASED = "(SELECT vote_id FROM exclusions WHERE reason = 'erased')"
 _PRIVATE = "private = 1 AND prompt_id IN (SELECT prompt_id FROM battles WHERE voter = ?)"
@@ -93,6 +93,7 @@ class Eraser:
             now = self.ledger.now()
             db.executemany("INSERT INTO exclusions (vote_id, reason, created_at, extra) VALUES (?, 'erased', ?, '{}')",
                            [(vote, now) for vote in sorted(votes)])  # fmt: skip
+            done.rows["feedback"] = intake.erase_feedback(db)
             for table, where, values in (
                 ("votes", f"voter = ? OR vote_id IN {_ERASED}", (voter,)),
                 ("images", _PRIVATE, (voter,)),
@@ -220,8 +221,10 @@ def _told(table: str, rows: pa.Table, voter: str, erased: set[str]) -> pa.Chunke
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    known = pc.is_in(rows["vote_id"], value_set=pa.array(sorted(erased), pa.string()))
-    if table == "votes":
+    key = TELLING[table][0]
+    gone = {feedback_id(vote, side) for vote in erased for side in ("a", "b")} if table == "feedback" else erased
+    known = pc.is_in(rows[key], value_set=pa.array(sorted(gone), pa.string()))
+    if table != "exclusions":
         return pc.or_(known, pc.fill_null(pc.equal(rows["voter"], voter), False))
     return pc.and_(known, pc.not_equal(rows["reason"], "erased"))
 

@@ -7,13 +7,14 @@ shard counts as read with its last rows, in one transaction: whatever is cut sho
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from arena.ledger import Ledger
-from arena.records import WINNERS
-from arena.tables import KEYS, PRIVATE, kept_columns
+from arena.records import OPTIONAL, POINT_DIGITS, WINNERS, arrow_schema, dumps, feedback_id
+from arena.tables import KEYS, LISTS, PRIVATE, kept_columns, to_feedback
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,6 +30,7 @@ _ABSENT = {"string": "", "json": "{}", "bool": False, "float32": 0.0, "float64":
 _NEEDED = {
     "votes": ("vote_id", "battle_id", "model_a", "model_b"),
     "images": ("image_id", "prompt_id", "model"),
+    "feedback": ("feedback_id", "battle_id", "image_id", "model"),
     "prompts": ("prompt_id", "prompt"),
     "exclusions": ("vote_id", "reason"),
 }
@@ -55,27 +57,49 @@ class Awaited:
 
 def rows_of(table: str, batch: pa.RecordBatch | pa.Table) -> list[Values]:
     """What the ledger keeps of a piece of a shard, whatever other columns it has; rows that say nothing, or hold
-    an outcome that is none of ours, are left out. Raises pyarrow.ArrowException for values of another kind."""
+    an outcome or a rating that is none of ours, are left out. Raises pyarrow.ArrowException for values of another kind."""
     kinds, names = kept_columns(table), set(batch.schema.names)
-    columns = [_values(batch.column(c), kind) if c in names else [_ABSENT.get(kind, 0)] * batch.num_rows
+    columns = [_values(table, c, kind, batch.column(c)) if c in names else [_absent(c, kind)] * batch.num_rows
                for c, kind in kinds.items()]  # fmt: skip
     places = [list(kinds).index(c) for c in _NEEDED.get(table, ())]
     rows = [row for row in zip(*columns, strict=True) if all(row[place] for place in places)]
     if table == "votes":
         winner = list(kinds).index("winner")
         rows = [row for row in rows if row[winner] in WINNERS]
+    if table == "feedback":
+        rows = [row for row in rows if _is_sound(dict(zip(kinds, row, strict=True)))]
     return rows
 
 
-def _values(column: pa.Array | pa.ChunkedArray, kind: str) -> list[Any]:
+def _is_sound(row: dict[str, Any]) -> bool:
+    try:
+        to_feedback(row)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _absent(name: str, kind: str) -> Any:
+    return None if name in OPTIONAL else _ABSENT.get(kind, 0)
+
+
+def _values(table: str, name: str, kind: str, column: pa.Array | pa.ChunkedArray) -> list[Any]:
     import pyarrow as pa
 
+    if kind in LISTS:
+        lists = column.cast(arrow_schema(table).field(name).type).to_pylist()
+        return [None if row is None else dumps([_rounded(each) for each in row]) for row in lists]
     types = {"string": pa.string(), "json": pa.string(), "bool": pa.bool_(), "float32": pa.float64(),
              "float64": pa.float64()}  # fmt: skip
     if kind == "timestamp":
         column = column.cast(pa.timestamp("ms", tz="UTC"), safe=False)
     column = column.cast(types.get(kind, pa.int64()))
-    return column.fill_null(_ABSENT.get(kind, 0)).to_pylist()
+    return (column if name in OPTIONAL else column.fill_null(_ABSENT.get(kind, 0))).to_pylist()
+
+
+def _rounded(value: Any) -> Any:
+    """A point as it was before float32."""
+    return {k: round(v, POINT_DIGITS) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def unread(ledger: Ledger, paths: Iterable[str]) -> set[str]:
@@ -101,13 +125,23 @@ def take(ledger: Ledger, table: str, rows: Sequence[Values], *, ends: Iterable[s
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         before = last["seq"] if last else 0
         db.executemany(sql, [(*row, *fixed, *more) for row in rows])
-        if table in ("votes", "exclusions"):
+        if table in ("votes", "exclusions", "feedback"):
+            erase_feedback(db)
             for statement in _ERASE:
                 db.execute(statement)
         places = [(p.image_id, p.path, p.row_group) for p in pictures]
         db.executemany("INSERT OR REPLACE INTO awaited (image_id, path, row_group) VALUES (?, ?, ?)", places)
         db.executemany("INSERT OR IGNORE INTO read_shards (path) VALUES (?)", [(path,) for path in ends])
         return db.execute(f"SELECT COUNT(*) AS n FROM {table} WHERE seq > ?", (before,)).fetchone()["n"]
+
+
+def erase_feedback(db: sqlite3.Connection) -> int:
+    """Delete what was given with votes that are erased, or being erased now; how much there was."""
+    if db.execute("SELECT 1 FROM feedback LIMIT 1").fetchone() is None:
+        return 0
+    erased = [row["vote_id"] for row in db.execute(_ERASED[1:-1])]
+    return db.executemany("DELETE FROM feedback WHERE feedback_id = ?",
+                          [(feedback_id(vote, side),) for vote in erased for side in ("a", "b")]).rowcount  # fmt: skip
 
 
 def awaited(ledger: Ledger) -> list[Awaited]:

@@ -8,6 +8,7 @@ tables' columns are those of `arena.records.TABLES`.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -20,6 +21,7 @@ from arena.errors import AlreadyVoted, BattleExpired, LedgerError, NothingToWith
 from arena.records import TABLES, Battle, Image, Prompt, Shard, Vote
 from arena.tables import (
     FROM_PROMPT,
+    LISTS,
     PRIVATE,
     SCHEMA_VERSION,
     public,
@@ -63,6 +65,16 @@ class Ledger(Database):
     def add_image(self, image: Image) -> None:
         with self.transaction() as db:
             self._insert(db, "images", asdict(image), "OR IGNORE")
+
+    def add_images(self, images: Iterable[Image]) -> int:
+        """Those whose generation (prompt, model and seed) is not on record yet; how many they were."""
+        added = 0
+        with self.transaction() as db:
+            for image in images:
+                known = (image.prompt_id, image.model, image.seed)
+                if not db.execute("SELECT 1 FROM images WHERE prompt_id = ? AND model = ? AND seed = ?", known).fetchone():
+                    added += self._insert(db, "images", asdict(image), "OR IGNORE")
+        return added
 
     def prompt(self, prompt_id: str) -> Prompt | None:
         row = self.one("SELECT * FROM prompts WHERE prompt_id = ?", prompt_id)
@@ -129,9 +141,10 @@ class Ledger(Database):
 
     # -- votes -------------------------------------------------------------------------------------------
 
-    def cast_vote(self, battle_id: str, voter: str, make: Callable[[Battle], Vote], *, not_before: int) -> Vote:
+    def cast_vote(self, battle_id: str, voter: str, make: Callable[[Battle], Vote], *, not_before: int,
+                  hold: bool = False) -> Vote:  # fmt: skip
         """Write the vote that `make(battle)` returns, if this voter may still cast it; on disk when this
-        returns. Raises UnknownBattle, AlreadyVoted or BattleExpired, and then nothing changed."""
+        returns, and with it whether the names are held back. Raises UnknownBattle, AlreadyVoted or BattleExpired, and then nothing changed."""
         with self.transaction() as db:
             known = (battle_id, voter)  # of a vote from the dataset the battle is not here, and the vote still stands
             if db.execute("SELECT 1 FROM votes WHERE battle_id = ? AND voter = ?", known).fetchone():
@@ -143,6 +156,8 @@ class Ledger(Database):
                 raise BattleExpired("This battle has expired. Here is a fresh one.")
             vote = make(self._battle(row))
             self._insert(db, "votes", asdict(vote))
+            if hold:
+                db.execute("UPDATE battles SET held = 1 WHERE battle_id = ?", (battle_id,))
         return vote
 
     def exclude(self, vote_id: str, reason: str) -> None:
@@ -153,15 +168,26 @@ class Ledger(Database):
         """Exclude the voter's vote on `battle_id` as withdrawn, if it is the last one that they cast and it
         still stands. Raises NothingToWithdraw otherwise."""
         with self.transaction() as db:
-            row = db.execute(
-                "SELECT * FROM votes WHERE voter = ? ORDER BY created_at DESC, seq DESC LIMIT 1", (voter,)
-            ).fetchone()
-            if row is None or row["battle_id"] != battle_id:
+            vote = self.last_vote(voter)
+            if vote is None or vote.battle_id != battle_id:
                 raise NothingToWithdraw("Only your last vote can be taken back.")
-            if db.execute("SELECT 1 FROM exclusions WHERE vote_id = ?", (row["vote_id"],)).fetchone():
+            if self.is_excluded(vote.vote_id):
                 raise NothingToWithdraw("This vote is taken back already.")
-            self._exclude(db, row["vote_id"], "withdrawn")
-        return to_vote(row)
+            self._exclude(db, vote.vote_id, "withdrawn")
+        return vote
+
+    def last_vote(self, voter: str) -> Vote | None:
+        row = self.one("SELECT * FROM votes WHERE voter = ? ORDER BY created_at DESC, seq DESC LIMIT 1", voter)
+        return to_vote(row) if row else None
+
+    def is_excluded(self, vote_id: str) -> bool:
+        """Whether any exclusion was ever added, lifted or not."""
+        return self.one("SELECT 1 FROM exclusions WHERE vote_id = ?", vote_id) is not None
+
+    def unveil(self, battle_id: str) -> None:
+        """Remember that the voter is told the names of this battle's models."""
+        with self.transaction() as db:
+            db.execute("UPDATE battles SET held = 0 WHERE battle_id = ?", (battle_id,))
 
     def vote_of(self, battle_id: str) -> Vote | None:
         row = self.one("SELECT * FROM votes WHERE battle_id = ?", battle_id)
@@ -170,6 +196,10 @@ class Ledger(Database):
     def votes_after(self, seq: int, columns: Collection[str] | None = None) -> list[tuple[int, dict[str, Any]]]:
         """(seq, published row) of votes after `seq`, in the order in which they came here; all `columns` by default."""
         return self._published("votes", seq, -1, columns=columns)
+
+    def feedback_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
+        """(seq, published row) of feedback after `seq`, in the order in which it came here."""
+        return self._published("feedback", seq, -1)
 
     def exclusions_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
         return self._published("exclusions", seq, -1)
@@ -277,8 +307,10 @@ class Ledger(Database):
             chosen = ", ".join(f"t.{c}" for c in columns)
             source = f"{table} t WHERE " + ("t.private = 0 AND" if table in PRIVATE else "")
         rows = self.all(f"SELECT t.seq, {chosen} FROM {source} {where}t.seq > ? ORDER BY t.seq LIMIT ?", after, limit)
-        bools = [c for c in columns if TABLES[table][c] == "bool"]
-        return [(row[0], {**dict(zip(columns, tuple(row)[1:], strict=True)), **{c: bool(row[c]) for c in bools}})
+        opened = [(c, bool if TABLES[table][c] == "bool" else json.loads) for c in columns
+                  if TABLES[table][c] in ("bool", *LISTS)]  # fmt: skip
+        return [(row[0], {**dict(zip(columns, tuple(row)[1:], strict=True)),
+                          **{c: open_(row[c]) for c, open_ in opened if row[c] is not None}})
                 for row in rows]  # fmt: skip
 
     def _exclude(self, db: sqlite3.Connection, vote_id: str, reason: str) -> None:
@@ -292,9 +324,9 @@ class Ledger(Database):
         return Battle(row["battle_id"], row["voter"], prompt, a, b, row["mode"], row["served_from"],
                       row["pair_probability"], row["created_at"], row["token_a"], row["token_b"])  # fmt: skip
 
-    def _insert(self, db: sqlite3.Connection, table: str, row: dict[str, Any], conflict: str = "") -> None:
+    def _insert(self, db: sqlite3.Connection, table: str, row: dict[str, Any], conflict: str = "") -> int:
         if table == "images":
             row = {k: v for k, v in row.items() if k not in FROM_PROMPT}
         names = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join("?" * len(row))
-        db.execute(f"INSERT {conflict} INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
+        return db.execute(f"INSERT {conflict} INTO {table} ({names}) VALUES ({marks})", tuple(row.values())).rowcount

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-KEYS = {"votes": ["vote_id"], "images": ["image_id"], "prompts": ["prompt_id"],
+KEYS = {"votes": ["vote_id"], "images": ["image_id"], "feedback": ["feedback_id"], "prompts": ["prompt_id"],
         "exclusions": ["vote_id", "reason", "created_at"]}  # fmt: skip
 READ_BYTES = 256 * 2**20  # of row groups kept while others are read
 STEP = {"images": 8}  # rows taken at a time, else as many as a row group has

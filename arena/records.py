@@ -18,7 +18,8 @@ COMPLEXITIES: tuple[str, ...] = ("simplified", "complex", "original")
 Side = Literal["a", "b"]
 
 # Column types: "string", "int64", "int8", "float32", "float64", "bool", "timestamp" (ms, UTC), "json" (a string
-# that holds JSON), "image" (the datasets library's Image feature: struct<bytes, path>).
+# that holds JSON), "image" (the datasets library's Image feature: struct<bytes, path>), "list<int32>", and
+# "list<point>" (each point a struct of x and y, both float32).
 TABLES: dict[str, dict[str, str]] = {
     "votes": {
         "vote_id": "string", "battle_id": "string", "created_at": "timestamp", "prompt_id": "string",
@@ -34,6 +35,12 @@ TABLES: dict[str, dict[str, str]] = {
         "seed": "int64", "width": "int64", "height": "int64", "settings": "json", "seconds": "float64",
         "hardware": "string", "created_at": "timestamp", "licence": "string", "extra": "json",
     },
+    "feedback": {
+        "feedback_id": "string", "created_at": "timestamp", "battle_id": "string", "image_id": "string",
+        "prompt_id": "string", "prompt": "string", "model": "string", "voter": "string", "style": "int8",
+        "coherence": "int8", "alignment": "int8", "misaligned_words": "list<int32>",
+        "coherence_points": "list<point>", "alignment_points": "list<point>", "extra": "json",
+    },
     "prompts": {
         "prompt_id": "string", "prompt": "string", "category": "string", "sub_category": "string",
         "complexity": "string", "prompt_source": "string", "base_prompt_id": "string", "created_at": "timestamp",
@@ -41,6 +48,12 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "exclusions": {"vote_id": "string", "reason": "string", "created_at": "timestamp", "extra": "json"},
 }  # fmt: skip
+
+CRITERIA = ("style", "coherence", "alignment")
+POINTS_AT_MOST = 3  # that one feedback places for one criterion
+POINT_DIGITS = 4  # decimals of a point's place; float32 keeps them
+# Columns that are null where the voter was not asked, or gave nothing; every other one has a value in every row.
+OPTIONAL = frozenset((*CRITERIA, "misaligned_words", "coherence_points", "alignment_points"))
 
 # Why a standing vote may be left out; an exclusion is lifted by a later row with reason "restored".
 EXCLUSION_REASONS: dict[str, str] = {
@@ -60,7 +73,7 @@ def content_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def dumps(value: dict[str, Any]) -> str:
+def dumps(value: dict[str, Any] | list[Any]) -> str:
     """JSON with sorted keys, so that equal settings are equal text."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
@@ -173,6 +186,59 @@ class Vote:
     extra: str = "{}"
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in an image: shares of its width and height, from the top left."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What one voter says of one image of a battle: exactly the published columns of `feedback`. Raises ValueError
+    for what no feedback can hold."""
+
+    feedback_id: str
+    created_at: int
+    battle_id: str
+    image_id: str
+    prompt_id: str
+    prompt: str
+    model: str
+    voter: str
+    style: int | None  # 1 to 5, higher is better, as the next two; None where not given
+    coherence: int | None  # 6 minus what was answered to "how many errors?"
+    alignment: int | None
+    misaligned_words: tuple[int, ...] | None  # places in `prompt.split()`; () says "no mistakes", None "not asked"
+    coherence_points: tuple[Point, ...] | None
+    alignment_points: tuple[Point, ...] | None
+    extra: str = "{}"
+
+    def __post_init__(self) -> None:
+        for name in CRITERIA:
+            rating = getattr(self, name)
+            if rating is not None and not 1 <= rating <= 5:
+                raise ValueError(f"{name}: {rating} is not a rating from 1 to 5")
+        words = self.misaligned_words or ()
+        if len(set(words)) < len(words) or min(words, default=0) < 0:
+            raise ValueError("misaligned_words: a word is there twice, or its place is negative")
+        if self.prompt and max(words, default=-1) >= len(self.prompt.split()):
+            raise ValueError(f"misaligned_words: the prompt has {len(self.prompt.split())} words")
+        for name in ("coherence_points", "alignment_points"):
+            points = getattr(self, name) or ()
+            if len(points) > POINTS_AT_MOST:
+                raise ValueError(f"{name}: {len(points)} points; at most {POINTS_AT_MOST} are allowed")
+            if not all(0 <= place <= 1 for point in points for place in (point.x, point.y)):
+                raise ValueError(f"{name}: a point lies outside of the image")
+
+
+def feedback_id(vote_id: str, side: Side) -> str:
+    """The id of the feedback that goes with a vote's image on this side. There can be only one, wherever it is given,
+    and who has the vote's id, as the exclusion of an erased vote has, can tell its feedback."""
+    return hashlib.sha256(f"{vote_id}\x1f{side}".encode()).hexdigest()[:32]
+
+
 def arrow_schema(table: str, *, embed_images: bool = True):
     """The Arrow schema of a published table (a pyarrow.Schema). Raises KeyError for an unknown table."""
     import pyarrow as pa
@@ -180,7 +246,8 @@ def arrow_schema(table: str, *, embed_images: bool = True):
     types = {
         "string": pa.string(), "json": pa.string(), "int64": pa.int64(), "int8": pa.int8(), "bool": pa.bool_(),
         "float32": pa.float32(), "float64": pa.float64(), "timestamp": pa.timestamp("ms", tz="UTC"),
-        "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+        "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]), "list<int32>": pa.list_(pa.int32()),
+        "list<point>": pa.list_(pa.struct([("x", pa.float32()), ("y", pa.float32())])),
     }  # fmt: skip
     return pa.schema([(name, types[kind]) for name, kind in TABLES[table].items()
                       if embed_images or kind != "image"])  # fmt: skip

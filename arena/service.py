@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import random
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import arena
@@ -27,6 +28,7 @@ from arena.errors import (
     UnknownBattle,
     UnknownCategory,
 )
+from arena.feedback import FeedbackDesk, vote_to_go_with
 from arena.guard import PromptRules, RateLimit, VoterKey
 from arena.ledger import Ledger
 from arena.matchmaking import draw_models
@@ -39,6 +41,7 @@ from arena.studio import LiveJob, Studio
 if TYPE_CHECKING:
     from arena.publisher import Publisher
 
+HELD_AT_MOST = 10_000  # votes whose names are held back and whose change of the ratings is remembered
 LIVE_TRIES = 3  # pairs of models that a live request may take before it is given up
 
 # Told of every vote, with its published row; returns the change of both models' Elo to show with the reveal:
@@ -67,6 +70,9 @@ class Arena:
         self._votes = RateLimit(limits.votes_per_minute / 60, max(10, limits.votes_per_minute / 2))
         self._draws = RateLimit(limits.votes_per_minute / 20, max(30, limits.votes_per_minute * 2))
         self._live = RateLimit(limits.live_per_hour / 3600, max(5, limits.live_per_hour / 4))
+        self.feedback = FeedbackDesk(config.feedback, ledger, RateLimit(2 * limits.votes_per_minute / 60,
+                                     max(20, limits.votes_per_minute)))  # fmt: skip
+        self._changes: OrderedDict[str, dict[str, dict[str, float]] | None] = OrderedDict()  # of held battles
         self._rng_lock = threading.Lock()
         self._forget_private()
         self.stock.take(rng)
@@ -111,8 +117,9 @@ class Arena:
     # -- votes -------------------------------------------------------------------------------------------
 
     def cast_vote(self, battle_id: str, winner: str, voter: str, *, seconds: float | None = None,
-                  signed_in: bool = False, user_name: str | None = None) -> Reveal:  # fmt: skip
-        """Write the vote, and only then tell the names. `seconds` is how long the browser says that the battle
+                  signed_in: bool = False, user_name: str | None = None, hold: bool = False) -> Reveal | None:  # fmt: skip
+        """Write the vote, and only then tell the names; with `hold` they are not told before `reveal`, and None is
+        returned. `seconds` is how long the browser says that the battle
         was looked at; no more is believed than has passed since it was made. `user_name`, of who is signed in, is
         written only while the voter agrees to it."""
         if winner not in WINNERS:
@@ -134,13 +141,23 @@ class Arena:
                         passed if seconds is None else min(max(0.0, seconds), passed),
                         arena.__version__, dumps(extra))  # fmt: skip
 
-        vote = self.ledger.cast_vote(battle_id, voter, make, not_before=self._oldest())
+        vote = self.ledger.cast_vote(battle_id, voter, make, not_before=self._oldest(), hold=hold)
         change = self.ticker(asdict(vote)) if self.ticker else None
-        battle = self.ledger.battle(battle_id)
-        crowd = self.ledger.pair_record(vote.image_a, vote.image_b)
-        return Reveal(battle_id, winner, *(
-            self._contender(image, change and change.get(side))
-            for side, image in (("a", battle.image_a), ("b", battle.image_b))), crowd)  # fmt: skip
+        if not hold:
+            return self._reveal(vote, change)
+        self._changes[battle_id] = change
+        while len(self._changes) > HELD_AT_MOST:
+            self._changes.popitem(last=False)
+        return None
+
+    def reveal(self, battle_id: str, voter: str) -> Reveal:
+        """Tell the names that were held back, to the voter of this battle; from now on their feedback is marked as
+        given with the names known. Raises UnknownBattle, VoteFirst."""
+        vote = vote_to_go_with(self.ledger, battle_id, voter)
+        told = self._reveal(vote, self._changes.get(battle_id))
+        self.ledger.unveil(battle_id)
+        last = self.ledger.last_vote(voter)
+        return replace(told, withdrawable=last is not None and last.vote_id == vote.vote_id)
 
     def withdraw(self, battle_id: str, voter: str) -> None:
         """Take back the voter's last vote: it stays on record, excluded as withdrawn."""
@@ -250,6 +267,7 @@ class Arena:
                         "licence_url": m.licence_url, "url": m.url, "demo": m.demo, "family": m.family}
                        for m in self.contenders.values()],
             "demo": all(m.demo for m in self.contenders.values()), "world": self.world,
+            "feedback": self.feedback.asked.model_dump(),
             "hub_dataset": self.config.hub.dataset, "dataset_licence": self.config.hub.licence,
             "arena_version": arena.__version__,
         }  # fmt: skip
@@ -283,6 +301,13 @@ class Arena:
         """Private pictures are kept only as long as their battle can be voted."""
         for image_id in self.ledger.private_images(before=self._oldest()):
             self.bank.remove(image_id)
+
+    def _reveal(self, vote: Vote, change: dict[str, dict[str, float]] | None) -> Reveal:
+        images = self.ledger.image(vote.image_a), self.ledger.image(vote.image_b)
+        if None in images:
+            raise UnknownBattle("The images of this battle are not here any more.")
+        a, b = (self._contender(image, change and change.get(side)) for side, image in zip("ab", images, strict=True))
+        return Reveal(vote.battle_id, vote.winner, a, b, self.ledger.pair_record(vote.image_a, vote.image_b))
 
     def _contender(self, image: Image, change: dict[str, float] | None) -> Contender:
         row: ModelSettings | None = self.models.get(image.model)

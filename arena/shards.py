@@ -34,16 +34,27 @@ ROW_GROUP = {"images": 100}  # so that a reader can take a few pictures without 
 
 
 def features(table: str) -> dict[str, str]:
-    """The datasets library's name for the type of every column of a published table."""
-    names = {"json": "string", "timestamp": "timestamp[ms, tz=UTC]"}
+    """The datasets library's name for the type of every column of a published table; of a list, a name for people."""
+    names = {"json": "string", "timestamp": "timestamp[ms, tz=UTC]", "list<point>": "list<{x: float32, y: float32}>"}
     return {column: names.get(kind, kind) for column, kind in TABLES[table].items()}
+
+
+def list_of(kind: str) -> str | dict[str, str] | None:
+    """What a column of this type in TABLES has lists of: a type, or the types of a struct's fields. None for others."""
+    return {"list<int32>": "int32", "list<point>": {"x": "float32", "y": "float32"}}.get(kind)
 
 
 def described_schema(table: str) -> pa.Schema:
     """The Arrow schema of a table's shards, with what the datasets library writes into it too: a shard that is read
     without the dataset's card still shows its images."""
-    described = {c: {"_type": "Image"} if t == "image" else {"dtype": t, "_type": "Value"}
-                 for c, t in features(table).items()}  # fmt: skip
+
+    def value(name: str | dict[str, str]) -> dict:
+        if isinstance(name, str):
+            return {"_type": "Image"} if name == "image" else {"dtype": name, "_type": "Value"}
+        return {field: value(kind) for field, kind in name.items()}
+
+    described = {column: {"feature": value(inside), "_type": "List"} if (inside := list_of(kind)) else value(name)
+                 for (column, kind), name in zip(TABLES[table].items(), features(table).values(), strict=True)}  # fmt: skip
     return arrow_schema(table).with_metadata({"huggingface": json.dumps({"info": {"features": described}})})
 
 

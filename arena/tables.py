@@ -7,12 +7,14 @@ voters who agreed to be named are the ledger's own.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
-from arena.records import TABLES, Image, Prompt, Vote
+from arena.records import OPTIONAL, TABLES, Feedback, Image, Point, Prompt, Vote, dumps
 
-SCHEMA_VERSION = 3  # raised with every change of a table
+SCHEMA_VERSION = 4  # raised with every change of a table
 _NAMED_VOTERS = "CREATE TABLE named_voters (voter TEXT PRIMARY KEY)"
 _FROM_HUB = "from_hub INTEGER NOT NULL DEFAULT 0"
 _EXCLUDED_ONCE = "CREATE UNIQUE INDEX excluded_once ON exclusions (vote_id, reason, created_at)"
@@ -21,6 +23,8 @@ _EXCLUDED_ONCE = "CREATE UNIQUE INDEX excluded_once ON exclusions (vote_id, reas
 _READ_SHARDS = "CREATE TABLE read_shards (path TEXT PRIMARY KEY)"
 _AWAITED = "CREATE TABLE awaited (image_id TEXT PRIMARY KEY, path TEXT NOT NULL, row_group INTEGER NOT NULL)"
 _VERSION_3 = ("votes", "images", "prompts", "exclusions")  # the published tables of that version
+# 1 while the names of a battle's models are held back from its voter, who has voted.
+_HELD = "held INTEGER NOT NULL DEFAULT 0"
 
 
 def _own_rows(table: str) -> str:
@@ -40,10 +44,21 @@ _UPGRADES = {
         _READ_SHARDS,
         _AWAITED,
     ),
+    3: (
+        "CREATE TABLE feedback (seq INTEGER PRIMARY KEY AUTOINCREMENT, feedback_id TEXT NOT NULL, created_at INTEGER "
+        "NOT NULL, battle_id TEXT NOT NULL, image_id TEXT NOT NULL, prompt_id TEXT NOT NULL, prompt TEXT NOT NULL, "
+        "model TEXT NOT NULL, voter TEXT NOT NULL, style INTEGER, coherence INTEGER, alignment INTEGER, "
+        "misaligned_words TEXT, coherence_points TEXT, alignment_points TEXT, extra TEXT NOT NULL, "
+        f"{_FROM_HUB}, UNIQUE (feedback_id))",
+        _own_rows("feedback"),
+        f"ALTER TABLE battles ADD COLUMN {_HELD}",
+    ),
 }
 _SQL_TYPES = {"string": "TEXT", "json": "TEXT", "timestamp": "INTEGER", "int64": "INTEGER", "int8": "INTEGER",
-              "bool": "INTEGER", "float32": "REAL", "float64": "REAL"}  # fmt: skip
-KEYS = {"votes": "vote_id", "images": "image_id", "prompts": "prompt_id"}
+              "bool": "INTEGER", "float32": "REAL", "float64": "REAL", "list<int32>": "TEXT",
+              "list<point>": "TEXT"}  # fmt: skip
+LISTS = ("list<int32>", "list<point>")  # kept as JSON
+KEYS = {"votes": "vote_id", "images": "image_id", "feedback": "feedback_id", "prompts": "prompt_id"}
 PRIVATE = ("images", "prompts")  # tables with rows that are never published, in their column `private`
 # Columns of images that are the prompt's are not stored twice; they are joined when a row is published.
 FROM_PROMPT = ("prompt", "category", "sub_category", "complexity")
@@ -58,7 +73,8 @@ def kept_columns(table: str) -> dict[str, str]:
 def statements() -> Iterator[str]:
     """The SQL that makes a new ledger."""
     for table in TABLES:
-        body = ", ".join(f"{c} {_SQL_TYPES[t]} NOT NULL" for c, t in kept_columns(table).items())
+        body = ", ".join(f"{c} {_SQL_TYPES[t]}{'' if c in OPTIONAL else ' NOT NULL'}"
+                         for c, t in kept_columns(table).items())  # fmt: skip
         private = ", private INTEGER NOT NULL" if table in PRIVATE else ""
         unique = f", UNIQUE ({KEYS[table]})" if table in KEYS else ""
         yield f"CREATE TABLE {table} (seq INTEGER PRIMARY KEY AUTOINCREMENT, {body}{private}, {_FROM_HUB}{unique})"
@@ -70,7 +86,7 @@ def statements() -> Iterator[str]:
     yield ("CREATE TABLE battles (battle_id TEXT PRIMARY KEY, voter TEXT NOT NULL, prompt_id TEXT NOT NULL, "
            "image_a TEXT NOT NULL, image_b TEXT NOT NULL, mode TEXT NOT NULL, served_from TEXT NOT NULL, "
            "pair_probability REAL NOT NULL, created_at INTEGER NOT NULL, token_a TEXT NOT NULL, "
-           "token_b TEXT NOT NULL, voided TEXT)")  # fmt: skip
+           f"token_b TEXT NOT NULL, voided TEXT, {_HELD})")  # fmt: skip
     yield "CREATE INDEX battles_of_a_voter ON battles (voter, created_at)"
     yield "CREATE UNIQUE INDEX battle_by_token_a ON battles (token_a)"
     yield "CREATE UNIQUE INDEX battle_by_token_b ON battles (token_b)"
@@ -103,3 +119,20 @@ def to_image(row: sqlite3.Row) -> Image:
 
 def to_vote(row: sqlite3.Row) -> Vote:
     return Vote(**{k: bool(row[k]) if k == "signed_in" else row[k] for k in Vote.__slots__})
+
+
+def to_feedback(row: sqlite3.Row) -> Feedback:
+    return Feedback(**{k: _opened(k, row[k]) for k in Feedback.__slots__})
+
+
+def feedback_values(row: dict[str, Any]) -> dict[str, Any]:
+    """A published row of `feedback` as the ledger keeps it."""
+    return {c: dumps(list(v)) if TABLES["feedback"][c] in LISTS and v is not None else v for c, v in row.items()}
+
+
+def _opened(column: str, value: Any) -> Any:
+    """A value of `feedback` as its record has it."""
+    kind = TABLES["feedback"][column]
+    if kind not in LISTS or value is None:
+        return value
+    return tuple(Point(**point) if kind == "list<point>" else point for point in json.loads(value))

@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from arena.errors import NoBattle, Refused, TooFast
+from arena.feedback import KEYS
 from arena.health import health
 from arena.ui.edge import HEALTH, error_response, name_of_request, voter_of_request
 
@@ -72,6 +73,8 @@ class Field:
     def check(self, name: str, value: Any) -> Any:
         if value is None and self.optional:
             return None
+        if self.kind is object:  # whatever it is, the service checks it
+            return value
         if self.kind is bool:
             if not isinstance(value, bool):
                 raise BadRequest(f"{name}: true or false is expected.")
@@ -92,7 +95,14 @@ _ID = Field(str, chars=64)
 _CATEGORY = Field(str, chars=200, optional=True)
 BODIES: dict[str, dict[str, Field]] = {
     "next": {"category": _CATEGORY, "after": Field(str, chars=64, optional=True)},
-    "vote": {"battle_id": _ID, "winner": Field(str, chars=32), "seconds": Field(float, optional=True)},
+    "vote": {
+        "battle_id": _ID,
+        "winner": Field(str, chars=32),
+        "seconds": Field(float, optional=True),
+        "hold": Field(bool, optional=True),
+    },
+    "reveal": {"battle_id": _ID},
+    "feedback": {"battle_id": _ID, "side": Field(str, chars=1), **{key: Field(object, optional=True) for key in KEYS}},
     "withdraw": {"battle_id": _ID},
     "skip": {"battle_id": _ID},
     "cancel": {"ticket": _ID},
@@ -149,17 +159,17 @@ class Api:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/arena/next", self._guarded(self.next), methods=["POST"]),
-            Route("/arena/vote", self._guarded(self.vote), methods=["POST"]),
-            Route("/arena/withdraw", self._guarded(self.withdraw), methods=["POST"]),
-            Route("/arena/skip", self._guarded(self.skip), methods=["POST"]),
-            Route("/arena/cancel", self._guarded(self.cancel), methods=["POST"]),
-            Route("/arena/named", self._guarded(self.set_named), methods=["POST"]),
-            Route("/arena/me", self._guarded(self.me)),
-            Route("/arena/prompt", self._guarded(self.prompt)),
-            Route("/arena/meta", self._guarded(self.meta)),
-            Route(IMAGE_PATH + "{token}", self._guarded(self.image)),
-            Route(HEALTH, self._guarded(self.health)),
+            Route("/arena/next", self.guarded(self.next), methods=["POST"]),
+            Route("/arena/vote", self.guarded(self.vote), methods=["POST"]),
+            Route("/arena/withdraw", self.guarded(self.withdraw), methods=["POST"]),
+            Route("/arena/skip", self.guarded(self.skip), methods=["POST"]),
+            Route("/arena/cancel", self.guarded(self.cancel), methods=["POST"]),
+            Route("/arena/named", self.guarded(self.set_named), methods=["POST"]),
+            Route("/arena/me", self.guarded(self.me)),
+            Route("/arena/prompt", self.guarded(self.prompt)),
+            Route("/arena/meta", self.guarded(self.meta)),
+            Route(IMAGE_PATH + "{token}", self.guarded(self.image)),
+            Route(HEALTH, self.guarded(self.health)),
         ]
 
     def close(self, deadline: float = 3.0) -> bool:
@@ -174,74 +184,76 @@ class Api:
     # -- the routes --------------------------------------------------------------------------------------
 
     async def next(self, request: Request) -> Response:
-        given, (voter, _) = await self._given(request, "next")
+        given, (voter, _) = await self.given(request, "next")
         try:
-            battle = await self._call(self.arena.next_battle, voter, category=given["category"], after=given["after"])
+            battle = await self.call(self.arena.next_battle, voter, category=given["category"], after=given["after"])
         except NoBattle as none:  # an answer, not a failure: the page asks again while the bank fills
-            return _json({"battle": None, "error": {"code": none.code, "message": str(none)}})
-        return _json({"battle": blind_json(battle)})
+            return answer({"battle": None, "error": {"code": none.code, "message": str(none)}})
+        return answer({"battle": blind_json(battle)})
 
     async def vote(self, request: Request) -> Response:
-        given, (voter, signed_in) = await self._given(request, "vote")
-        reveal = await self._call(self.arena.cast_vote, given["battle_id"], given["winner"], voter,
+        given, (voter, signed_in) = await self.given(request, "vote")
+        reveal = await self.call(self.arena.cast_vote, given["battle_id"], given["winner"], voter,
                                   seconds=given["seconds"], signed_in=signed_in,
-                                  user_name=name_of_request(request))  # fmt: skip
-        return _json({"reveal": reveal.as_dict()})
+                                  user_name=name_of_request(request), hold=bool(given["hold"]))  # fmt: skip
+        if reveal is None:
+            return answer({"counted": True, "battle_id": given["battle_id"]})
+        return answer({"reveal": reveal.as_dict()})
 
     async def withdraw(self, request: Request) -> Response:
-        given, (voter, _) = await self._given(request, "withdraw")
-        await self._call(self.arena.withdraw, given["battle_id"], voter)
-        return _json({"ok": True})
+        given, (voter, _) = await self.given(request, "withdraw")
+        await self.call(self.arena.withdraw, given["battle_id"], voter)
+        return answer({"ok": True})
 
     async def skip(self, request: Request) -> Response:
-        given, (voter, _) = await self._given(request, "skip")
-        await self._call(self.arena.skip, given["battle_id"], voter)
-        return _json({"ok": True})
+        given, (voter, _) = await self.given(request, "skip")
+        await self.call(self.arena.skip, given["battle_id"], voter)
+        return answer({"ok": True})
 
     async def cancel(self, request: Request) -> Response:
-        given, (voter, _) = await self._given(request, "cancel")
-        await self._call(self.arena.cancel_live, given["ticket"], voter)
-        return _json({"ok": True})
+        given, (voter, _) = await self.given(request, "cancel")
+        await self.call(self.arena.cancel_live, given["ticket"], voter)
+        return answer({"ok": True})
 
     async def me(self, request: Request) -> Response:
         """The visitor's own account, and whether its name goes with their votes."""
         name = name_of_request(request)
-        named = bool(name) and await self._call(self.arena.is_named, voter_of_request(request)[0])
-        return _json({"user_name": name, "named": named})
+        named = bool(name) and await self.call(self.arena.is_named, voter_of_request(request)[0])
+        return answer({"user_name": name, "named": named})
 
     async def set_named(self, request: Request) -> Response:
-        given, (voter, _) = await self._given(request, "named")
+        given, (voter, _) = await self.given(request, "named")
         if name_of_request(request) is None:
             raise NotSignedIn("Sign in first: without an account there is no name to show.")
-        await self._call(self.arena.set_named, voter, given["named"])
-        return _json({"named": given["named"]})
+        await self.call(self.arena.set_named, voter, given["named"])
+        return answer({"named": given["named"]})
 
     async def prompt(self, request: Request) -> Response:
         category = _CATEGORY.check("category", request.query_params.get("category") or None)
-        return _json(await self._call(self.arena.random_prompt, category))
+        return answer(await self.call(self.arena.random_prompt, category))
 
     async def image(self, request: Request) -> Response:
         token = _ID.check("token", request.path_params["token"])
-        data, media_type = await self._call(self.arena.image, token)
+        data, media_type = await self.call(self.arena.image, token)
         return Response(data, media_type=media_type, headers=IMAGE_HEADERS)
 
     async def meta(self, request: Request) -> Response:
-        return _json(await self._call_shared("meta", self.arena.meta))
+        return answer(await self._call_shared("meta", self.arena.meta))
 
     async def health(self, request: Request) -> Response:
         """For monitors and the About page: 200 while votes can be taken, 503 when the ledger can't be written."""
         report = await self._call_shared("health", self._health)
-        return _json(report, 200 if report["ok"] else 503)
+        return answer(report, 200 if report["ok"] else 503)
 
     # -- inside ------------------------------------------------------------------------------------------
 
     def _health(self) -> dict[str, Any]:
         return health(self.arena, uptime=time.monotonic() - self._began, running=self._running)
 
-    async def _given(self, request: Request, name: str) -> tuple[dict[str, Any], tuple[str, bool]]:
+    async def given(self, request: Request, name: str) -> tuple[dict[str, Any], tuple[str, bool]]:
         return parse(await request.body(), BODIES[name]), voter_of_request(request)
 
-    async def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call the Arena on a thread of the pool: the event loop serves others meanwhile."""
         with self._lock:
             if self._closed:
@@ -271,11 +283,11 @@ class Api:
         """The same answer for everybody, asked anew after SHARED_SECONDS."""
         made, value = self._shared.get(name, (-math.inf, None))
         if time.monotonic() - made > SHARED_SECONDS:
-            value = await self._call(method)
+            value = await self.call(method)
             self._shared[name] = (time.monotonic(), value)
         return value
 
-    def _guarded(self, route: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def guarded(self, route: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """What a route raises, as an answer."""
 
         @functools.wraps(route)
@@ -286,10 +298,10 @@ class Api:
                 return error_response(refused)
             except Exception:
                 log.exception("%s %s failed", request.method, request.url.path.split("/image/")[0])
-                return _json(INTERNAL, 500)
+                return answer(INTERNAL, 500)
 
         return answered
 
 
-def _json(value: Any, status: int = 200) -> JSONResponse:
+def answer(value: Any, status: int = 200) -> JSONResponse:
     return JSONResponse(value, status, {"cache-control": "no-store"})

@@ -8,14 +8,18 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from arena.bank import Bank
-from arena.config import ArenaConfig, parse_config
+from arena.config import ArenaConfig, FeedbackSettings, parse_config
+from arena.feedback import FeedbackDesk
+from arena.guard import RateLimit
 from arena.ledger import Ledger
 from arena.publisher import HubTarget, Publisher
-from arena.records import Battle, Image, Prompt, Vote, new_id
+from arena.records import Battle, Feedback, Image, Prompt, Vote, new_id
 
 DATASET = "tester/arena"
 START = 1_789_000_000.0  # seconds: the arena's clock begins here and goes on one second a call
 MODELS = ("tiny-one", "tiny-two")
+WHOLE = {"style": 2, "errors": 5, "alignment": 3, "misaligned_words": [1], "coherence_points": [[0.1, 0.2], [1, 0]],
+         "alignment_points": [], "coherence_mask": {"size": [64, 64], "counts": [64, 32, 4000]}}  # fmt: skip
 
 
 def config(**hub: object) -> ArenaConfig:
@@ -70,6 +74,12 @@ class SmallArena:
                         False, "anonymous", "bank", 1.0, 1.5, "0", "{}")  # fmt: skip
 
         return self.ledger.cast_vote(battle.battle_id, battle.voter, make, not_before=0)
+
+    def say(self, vote: Vote, side: str = "a", **given: object) -> Feedback:
+        """Feedback that goes with a vote; by default one with every part."""
+        asked = FeedbackSettings(points="always", area=True)
+        desk = FeedbackDesk(asked, self.ledger, RateLimit(1e6, 1e6))
+        return desk.give(vote.battle_id, side, given or WHOLE, vote.voter)
 
     def pixels(self, image_id: str) -> bytes:
         return Pillow.open(io.BytesIO(self.bank.read(image_id))).convert("RGB").tobytes()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from datasets import Features
 from huggingface_hub import DatasetCard
 
 from arena import shards
@@ -17,7 +18,7 @@ from arena.errors import PublishError
 from arena.layout import shard_path
 from arena.publisher import LONGEST_WAIT, Pace
 from arena.records import TABLES, arrow_schema
-from arena.shards import ShardFolder, features, to_parquet
+from arena.shards import ShardFolder, described_schema, to_parquet
 from tests.hub.small_arena import SmallArena, config
 
 
@@ -157,7 +158,9 @@ def test_the_card_lists_the_tables_that_exist(tables):
         "votes" in tables
     )
     for info in data.get("dataset_info", []):
-        assert {f["name"]: f["dtype"] for f in info["features"]} == features(info["config_name"])
+        as_datasets_reads_them = Features._from_yaml_list(info["features"])
+        assert as_datasets_reads_them.arrow_schema.equals(arrow_schema(info["config_name"]))
+        assert as_datasets_reads_them == Features.from_arrow_schema(described_schema(info["config_name"]))
     assert "python -m leaderboard user/name" in card.text and "Demonstration" in card.text
     assert card.validate is not None and ("| `vote_id` |" in card.text) == ("votes" in tables)
 

@@ -1,0 +1,172 @@
+"""Feedback: what a voter says of the images of a battle, after the vote on it.
+
+This module owns what a feedback may hold, given what is asked (`feedback` in arena.yaml), and takes it: on disk when
+it is acknowledged, one for each image of a vote, from its voter only, never changed. `extra` of the row says whether
+the voter knew the models' names by then (`revealed`), and holds what was painted (`coherence_mask`, `alignment_mask`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from arena.config import FeedbackSettings
+from arena.errors import AlreadyGiven, BadFeedback, UnknownBattle, VoteFirst
+from arena.guard import RateLimit
+from arena.ledger import Ledger
+from arena.records import POINT_DIGITS, Feedback, Point, Vote, dumps, feedback_id
+from arena.tables import feedback_values
+
+GRID = 64  # cells on each side of a painted area
+# The keys of a feedback as it is handed in; each may be absent or None.
+KEYS = ("style", "errors", "alignment", "misaligned_words", "coherence_points", "alignment_points", "coherence_mask",
+        "alignment_mask")  # fmt: skip
+
+
+class FeedbackDesk:
+    """Takes feedback as `asked` says, from one voter as fast as `limit` allows."""
+
+    def __init__(self, asked: FeedbackSettings, ledger: Ledger, limit: RateLimit):
+        self.asked = asked
+        self._ledger, self._limit = ledger, limit
+
+    def give(self, battle_id: str, side: str, given: Mapping[str, Any], voter: str) -> Feedback:
+        """Keep what `voter` says of the image on `side` ("a" or "b") of a battle that they voted on; `given` has the
+        KEYS. On disk when this returns. Raises UnknownBattle, VoteFirst, BadFeedback, AlreadyGiven, TooFast."""
+        if not self.asked.enabled:
+            raise BadFeedback("Feedback is not asked for here.")
+        if side not in ("a", "b"):
+            raise BadFeedback('side: "a" or "b" is expected.')
+        self._limit.spend(voter, "so much feedback")
+        vote = vote_to_go_with(self._ledger, battle_id, voter)
+        said, masks = read(given, words=len(self._text(vote).split()), asked=self.asked)
+        image, model = (vote.image_a, vote.model_a) if side == "a" else (vote.image_b, vote.model_b)
+        with self._ledger.transaction() as db:
+            extra = {**masks, **({"private": True} if not vote.prompt else {})}
+            if not is_held(self._ledger, battle_id):
+                extra["revealed"] = True
+            feedback = Feedback(feedback_id(vote.vote_id, side), self._ledger.now(), battle_id, image, vote.prompt_id,
+                                vote.prompt, model, voter, **said, extra=dumps(extra))  # fmt: skip
+            row = feedback_values(asdict(feedback))
+            sql = f"INSERT OR IGNORE INTO feedback ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
+            if not db.execute(sql, tuple(row.values())).rowcount:
+                raise AlreadyGiven("You have already given feedback on this image.")
+        return feedback
+
+    def _text(self, vote: Vote) -> str:
+        """The prompt that the voter saw: a private one is in the ledger only."""
+        prompt = None if vote.prompt else self._ledger.prompt(vote.prompt_id)
+        return prompt.prompt if prompt else vote.prompt
+
+
+def vote_to_go_with(ledger: Ledger, battle_id: str, voter: str) -> Vote:
+    """The voter's vote on this battle, which they have not taken back. Raises UnknownBattle or VoteFirst."""
+    vote = ledger.vote_of(battle_id)
+    if vote is None or vote.voter != voter:
+        battle = ledger.battle(battle_id)
+        if vote is None and battle is not None and battle.voter == voter:
+            raise VoteFirst("Vote on this battle first.")
+        raise UnknownBattle("This battle is not known here, or was served to somebody else.")
+    if ledger.is_excluded(vote.vote_id):
+        raise VoteFirst("You took back your vote on this battle.")
+    return vote
+
+
+def is_held(ledger: Ledger, battle_id: str) -> bool:
+    """Whether the voter of this battle, who has voted, was not told the models' names yet."""
+    row = ledger.one("SELECT held FROM battles WHERE battle_id = ?", battle_id)
+    return bool(row and row["held"])
+
+
+def read(given: Mapping[str, Any], *, words: int, asked: FeedbackSettings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(columns of the record, masks by name) of what was `given` on an image of a prompt of so many words. Raises
+    BadFeedback, which names the key, for what cannot be or was not asked."""
+    for key in given:
+        if key not in KEYS:
+            raise BadFeedback(f"{str(key)[:40]}: unknown key; one of {', '.join(KEYS)}.")
+    errors = _rating(given, "errors", "coherence", asked)
+    ratings = {
+        "style": _rating(given, "style", "style", asked),
+        "coherence": None if errors is None else 6 - errors,
+        "alignment": _rating(given, "alignment", "alignment", asked),
+    }
+    said: dict[str, Any] = {**ratings, "misaligned_words": _words(given.get("misaligned_words"), words, asked)}
+    masks = {}
+    for criterion in ("coherence", "alignment"):
+        places, mask = f"{criterion}_points", f"{criterion}_mask"
+        why_not = _no_places(criterion, ratings[criterion], asked)
+        said[places] = _points(places, given.get(places), why_not, asked.points_at_most)
+        if given.get(mask) is not None:
+            masks[mask] = _mask(mask, given[mask], why_not if asked.area else "areas are not asked for here")
+    if all(value is None for value in said.values()) and not masks:
+        raise BadFeedback("Nothing was given: rate the image, or mark a word or a place.")
+    return said, masks
+
+
+def _rating(given: Mapping[str, Any], key: str, criterion: str, asked: FeedbackSettings) -> int | None:
+    value = given.get(key)
+    if value is None:
+        return None
+    if criterion not in asked.criteria:
+        raise BadFeedback(f"{key}: is not asked for here.")
+    if not _is_int(value) or not 1 <= value <= 5:
+        raise BadFeedback(f"{key}: a whole number from 1 to 5 is expected.")
+    return value
+
+
+def _words(value: Any, words: int, asked: FeedbackSettings) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    if not asked.words:
+        raise BadFeedback("misaligned_words: is not asked for here.")
+    if not isinstance(value, list) or not all(_is_int(place) and 0 <= place < words for place in value):
+        raise BadFeedback(f"misaligned_words: a list of places from 0 to {words - 1} is expected.")
+    if len(set(value)) < len(value):
+        raise BadFeedback("misaligned_words: a word is there twice.")
+    return tuple(sorted(value))
+
+
+def _no_places(criterion: str, rating: int | None, asked: FeedbackSettings) -> str:
+    """Why no places are asked for; "" where they are."""
+    if asked.points == "never" or criterion not in asked.criteria:
+        return "places are not asked for here"
+    if asked.points == "low" and (rating is None or rating >= asked.points_below):
+        return f"places are asked for only where {criterion} is low"
+    return ""
+
+
+def _points(key: str, value: Any, why_not: str, at_most: int) -> tuple[Point, ...] | None:
+    if value is None:
+        return None
+    if why_not:
+        raise BadFeedback(f"{key}: {why_not}.")
+    if not isinstance(value, list) or len(value) > at_most:
+        raise BadFeedback(f"{key}: a list of at most {at_most} points is expected.")
+    for point in value:
+        if not isinstance(point, list) or len(point) != 2 or not all(_is_share(place) for place in point):
+            raise BadFeedback(f"{key}: a point is [x, y], both from 0 to 1.")
+    return tuple(Point(*(round(float(place), POINT_DIGITS) for place in point)) for point in value)
+
+
+def _mask(key: str, value: Any, why_not: str) -> dict[str, Any]:
+    """Run lengths over the rows of a grid from the top left, which begin with the cells that are not painted."""
+    if why_not:
+        raise BadFeedback(f"{key}: {why_not}.")
+    if not isinstance(value, dict) or value.keys() != {"size", "counts"} or value["size"] != [GRID, GRID]:
+        raise BadFeedback(f'{key}: {{"size": [{GRID}, {GRID}], "counts": [...]}} is expected.')
+    counts = value["counts"]
+    if not (isinstance(counts, list) and counts and all(map(_is_int, counts)) and counts[0] >= 0
+            and all(count > 0 for count in counts[1:]) and sum(counts) == GRID * GRID):  # fmt: skip
+        raise BadFeedback(
+            f"{key}.counts: run lengths with the sum {GRID * GRID} are expected; only the first may be 0."
+        )
+    return {"size": [GRID, GRID], "counts": counts}
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
