@@ -24,7 +24,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"build"},
         {"health", "forget"},
         {"service"},
-        {"stock"},
+        {"stock", "feedback"},
         {"studio", "publisher", "restore"},
         {"hub_reader"},
         {"bank", "guard", "matchmaking", "hub", "dataset_card", "compact", "intake"},
