@@ -31,7 +31,7 @@ from arena.errors import (
 from arena.feedback import FeedbackDesk, vote_to_go_with
 from arena.guard import PromptRules, RateLimit, VoterKey
 from arena.ledger import Ledger
-from arena.matchmaking import draw_models
+from arena.matchmaking import Gains, draw_models
 from arena.records import WINNERS, Battle, BlindBattle, Image, Prompt, Vote, dumps, new_id
 from arena.restore import NoDataset, Restorer
 from arena.reveal import Contender, Reveal
@@ -55,7 +55,7 @@ class Arena:
 
     def __init__(self, config: ArenaConfig, *, ledger: Ledger, bank: Bank, studio: Studio, publisher: Publisher,
                  key: VoterKey, rng: random.Random, restorer: Restorer | NoDataset = NoDataset(),
-                 ticker: Ticker | None = None,
+                 ticker: Ticker | None = None, gains: Callable[[], Gains | None] | None = None,
                  hint: Callable[[str], str] = lambda prompt: "",
                  world: dict[str, list[str]] | None = None):  # fmt: skip
         self.config = config
@@ -65,7 +65,7 @@ class Arena:
         self.models = {m.id: m for m in config.models}
         self.contenders = {m.id: m for m in config.contenders}
         self.rules = PromptRules(config.limits.prompt_chars, config.limits.blocked_words)
-        self.stock = Stock(config, ledger, bank, self.rules)
+        self.stock = Stock(config, ledger, bank, self.rules, gains)
         limits = config.limits
         self._votes = RateLimit(limits.votes_per_minute / 60, max(10, limits.votes_per_minute / 2))
         self._draws = RateLimit(limits.votes_per_minute / 20, max(30, limits.votes_per_minute * 2))
@@ -90,13 +90,9 @@ class Arena:
                 return self._blind(battle)
             self.ledger.void_battle(battle.battle_id, "image missing")
         self._draws.spend(voter, "so many new battles")
-        with self._rng_lock:
-            draw = self.stock.shelf.draw(self.rng, self.ledger.seen(voter), category)
-        if draw is None:
+        battle = self.stock.serve(self.rng, voter, category)
+        if battle is None:
             raise NoBattle(self._why_nothing(category))
-        battle = Battle(new_id(), voter, draw.prompt, draw.image_a, draw.image_b, "anonymous", "bank",
-                        draw.probability, self.ledger.now())  # fmt: skip
-        self.ledger.add_battle(battle)
         return self._blind(battle)
 
     def skip(self, battle_id: str, voter: str) -> None:
@@ -142,6 +138,7 @@ class Arena:
                         arena.__version__, dumps(extra))  # fmt: skip
 
         vote = self.ledger.cast_vote(battle_id, voter, make, not_before=self._oldest(), hold=hold)
+        self.stock.voted()
         change = self.ticker(asdict(vote)) if self.ticker else None
         if not hold:
             return self._reveal(vote, change)
@@ -210,7 +207,8 @@ class Arena:
         failed: set[str] = set()
         for tries_left in reversed(range(LIVE_TRIES)):
             with self._rng_lock:
-                (a, b), probability = draw_models(self.rng, self.contenders, failed | self.studio.resting())
+                (a, b), probability = draw_models(self.rng, self.stock.pairing, self.contenders,
+                                                  failed | self.studio.resting())  # fmt: skip
                 replicate = self.rng.getrandbits(32)
             requests = [self.stock.request(prompt, m, replicate) for m in (a, b)]
             try:
@@ -244,8 +242,10 @@ class Arena:
         """Rows of `table` came from the dataset."""
         if table in ("prompts", "images"):
             self.stock.refresh()
-        elif table in ("votes", "exclusions") and self.ticker:
-            self.ticker(None)
+        elif table in ("votes", "exclusions"):
+            self.stock.voted()
+            if self.ticker:
+                self.ticker(None)
 
     def missing(self) -> int:
         """Images that the bank still lacks."""

@@ -1,49 +1,80 @@
 """The stock: which images there are to serve, which are missing, and how a missing one is made and kept.
 
-An image whose picture is still to come from the dataset is neither: it is served from when the bank has it. The stock
-joins the ledger's rows, the bank's files and the shelf that battles are drawn from. Every curated prompt, and
-every visitor's prompt that is not private, is to have one image of each contender.
+Every curated prompt, and every visitor's prompt that is not private, is to have one image of each contender. With
+`bank.retire_after` an image that has so many votes is retired: it stays on record, is drawn no more, and the next
+replicate is made in its place. An image whose picture is still to come from the dataset is neither there nor missing: it
+is served from when the bank has it. The stock joins the ledger's rows, the bank's files and the shelf that battles are
+drawn from.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena.backends.base import Generated, Request
 from arena.bank import Bank
 from arena.config import ArenaConfig
-from arena.errors import GenerationCancelled, GenerationError
+from arena.errors import GenerationCancelled, GenerationError, ImageRejected
 from arena.guard import PromptRules
 from arena.intake import Awaited, awaited
 from arena.ledger import Ledger
-from arena.matchmaking import Shelf
-from arena.records import Image, Prompt, dumps
+from arena.matchmaking import Gains, Pairing, Shelf
+from arena.records import Battle, Image, Prompt, dumps, new_id
+from arena.served import SeenBy, Uses
 
 if TYPE_CHECKING:
     from arena.studio import Studio
 
+Slot = tuple[str, str]  # (prompt_id, model): the place of one image on the shelf
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The key of a generation: equal keys are equal requests, so whoever makes it makes the same picture. `replicate`
+    counts from 0 the images that a model makes of one prompt, each with a seed of its own."""
+
+    prompt: Prompt
+    model: str
+    replicate: int
+
+    @property
+    def slot(self) -> Slot:
+        return self.prompt.prompt_id, self.model
+
 
 class Stock:
     """Empty until `take`. Images are added from the studio's thread, and by `refresh` and `arrived` from the
-    restorer's; the shelf may be read from any."""
+    restorer's; draws come from any. `gains` says which pairs the ratings want most (`arena.matchmaking.pairs`)."""
 
-    def __init__(self, config: ArenaConfig, ledger: Ledger, bank: Bank, rules: PromptRules):
+    def __init__(self, config: ArenaConfig, ledger: Ledger, bank: Bank, rules: PromptRules,
+                 gains: Callable[[], Gains | None] | None = None):  # fmt: skip
         self.config, self.ledger, self.bank, self.rules = config, ledger, bank, rules
         self.contenders = {m.id: m for m in config.contenders}
-        self.shelf = Shelf(self.contenders)
+        settings = config.matchmaking
+        self.pairing = Pairing({m.id: m.family for m in config.contenders}, floor=settings.floor,
+                               different_families=settings.different_families,
+                               gains=gains if settings.sampling == "active" else None)  # fmt: skip
+        self.shelf = Shelf(self.pairing)
         self.curated: list[Prompt] = []
+        self._listed: list[Prompt] = []  # the same, in the order in which they are filled first
         self._current: set[str] = set()  # their ids
+        self._seen, self._drawing = SeenBy(ledger), threading.Lock()
+        self._uses, self._counting = Uses(ledger), threading.Lock()
+        self._spent: dict[Slot, set[int]] = {}  # seeds of retired images, and of those that were rejected
         self._wanted: list[tuple[Prompt, str]] = []  # (prompt, model) that the bank lacks; the first wanted is last
-        self._awaited: set[tuple[str, str]] = set()  # (prompt_id, model) whose picture is still on the Hub
+        self._awaited: set[Slot] = set()  # whose picture is still on the Hub
         self._lock = threading.Lock()
 
     def take(self, rng: random.Random) -> None:
         """Put arena.yaml's prompts on record, shelve what ledger and bank have, and list what is missing."""
-        self.curated = list({prompt.prompt_id: prompt for prompt in self._curated_prompts()}.values())
+        self._listed = list({prompt.prompt_id: prompt for prompt in self._curated_prompts()}.values())
+        self.curated = list(self._listed)
         self.ledger.add_prompts(self.curated)
         self._current = {prompt.prompt_id for prompt in self.curated}
         rng.shuffle(self.curated)
@@ -51,21 +82,24 @@ class Stock:
 
     def refresh(self) -> None:
         """Shelve what ledger and bank have now, and list anew what is missing."""
+        if self.config.bank.retire_after:
+            with self._counting:
+                self._uses.follow()
         images: dict[str, list[Image]] = {}
         for image in self.ledger.banked_images():
-            if self.bank.has(image.image_id):
+            if self._retired(image.image_id):
+                self._spend(image)
+            elif self.bank.has(image.image_id):
                 images.setdefault(image.prompt_id, []).append(image)
         waiting = {(picture.prompt_id, picture.model) for picture in awaited(self.ledger)}
         prompts = {prompt.prompt_id: prompt for prompt in self.ledger.prompts() if self._serves(prompt)}
         for prompt_id, prompt in prompts.items():
             self.shelf.add(prompt, images.get(prompt_id, []))
         with self._lock:
-            self._awaited, voters = waiting, [(p, m) for p, m in self._wanted if p.prompt_id not in self._current]
+            self._awaited = waiting
             self._wanted.clear()
-        for prompt in self.curated:
-            self._want(prompts[prompt.prompt_id])
-        with self._lock:
-            self._wanted[:0] = [(p, m) for p, m in voters if (p.prompt_id, m) not in waiting]
+        for prompt in (*self.curated, *(p for p in prompts.values() if p.prompt_id not in self._current)):
+            self._want(prompt)
 
     def arrived(self, pictures: Iterable[Awaited]) -> None:
         """Shelve those whose picture the bank has now, and want the others, which will never come."""
@@ -74,7 +108,7 @@ class Stock:
                 self._awaited.discard((picture.prompt_id, picture.model))
             prompt, image = self.ledger.prompt(picture.prompt_id), self.ledger.image(picture.image_id)
             if prompt and image and self._serves(prompt):
-                if self.bank.has(picture.image_id):
+                if self.bank.has(picture.image_id) and not self._retired(picture.image_id):
                     self.shelf.add(prompt, [image])
                 elif self.config.bank.fill and image.model in self.contenders:
                     with self._lock:
@@ -85,12 +119,36 @@ class Stock:
         if picture.model not in self.contenders or self.shelf.has(picture.prompt_id, picture.model):
             return False
         prompt = self.ledger.prompt(picture.prompt_id)
-        return prompt is not None and self._serves(prompt)
+        return prompt is not None and self._serves(prompt) and not self._retired(picture.image_id)
 
     def add(self, prompt: Prompt, images: Iterable[Image]) -> None:
         """Shelve new images of a prompt, and want the other contenders' as well."""
         self.shelf.add(prompt, images)
         self._want(prompt)
+
+    def serve(self, rng: random.Random, voter: str, category: str | None = None) -> Battle | None:
+        """A battle for this voter, of images that they were never shown, in the ledger when this returns; None when
+        nothing is left for them. One at a time, so that no two draws at once can show one image twice."""
+        with self._drawing:
+            draw = self.shelf.draw(rng, voter, self._seen.of(voter), category)
+            if draw is None:
+                return None
+            battle = Battle(new_id(), voter, draw.prompt, draw.image_a, draw.image_b, "anonymous", "bank",
+                            draw.probability, self.ledger.now())  # fmt: skip
+            self.ledger.add_battle(battle)
+        return battle
+
+    def voted(self) -> None:
+        """Votes came: retire the images that have had theirs, and want the next replicates."""
+        if not self.config.bank.retire_after:
+            return
+        with self._counting:
+            used = self._uses.follow()
+        for image_id, prompt_id in used.items():
+            if self._retired(image_id) and (image := self.ledger.image(image_id)):
+                self._spend(image)
+                if self.shelf.remove(prompt_id, image_id):
+                    self._want(self.shelf.prompt(prompt_id))
 
     def missing(self) -> int:
         """How many images are wanted."""
@@ -100,37 +158,64 @@ class Stock:
         """How many images are still to come from the dataset."""
         return len(self._awaited)
 
+    # -- making what is missing --------------------------------------------------------------------------
+
+    def lacking(self, prompts: int | None = None, models: Collection[str] | None = None) -> list[Wanted]:
+        """The keys of all images that are neither here nor on their way, whatever `bank.fill` says: of the first
+        `prompts` curated prompts, taken from the categories in turn as arena.yaml lists them, and of these `models`; of
+        every prompt and contender by default. Prompt by prompt, models in the order of arena.yaml."""
+        chosen = self._listed[:prompts] if prompts is not None else [*self._listed, *self._visitors()]
+        named = [m for m in self.contenders if models is None or m in models]
+        with self._lock:
+            return [self._key(p, m) for p in chosen for m in named if self._lacks(p, m)]
+
+    def make(self, wanted: Wanted, studio: Studio, cancelled: Callable[[], bool] = lambda: False) -> Image:
+        """Make this image, and put it into bank and ledger and on the shelf. Raises GenerationError, and then nothing
+        changed but that a picture which was rejected is not asked for again: the next replicate is."""
+        request = self.request(wanted.prompt, wanted.model, wanted.replicate)
+        try:
+            made = studio.generate([request], lambda share: None, cancelled)
+            image = self.keep(wanted.prompt, request, made[0], private=False)
+        except ImageRejected as error:
+            with self._lock:
+                self._spent.setdefault(wanted.slot, set()).add(request.seed)
+            error.model = wanted.model
+            raise
+        except GenerationError as error:
+            error.model = wanted.model
+            raise
+        self.ledger.add_image(image)
+        self.shelf.add(wanted.prompt, [image])
+        return image
+
     def fill_one(self, studio: Studio) -> bool:
         """Make the image that is wanted first; False when none is, or none can be made now. A failing model rests
         and its image is tried again last. Raises GenerationError."""
         found = self._next(studio.resting())
         if found is None:
             return False
-        prompt, model = found
-        request = self.request(prompt, model, self.config.bank.seed)
+        with self._lock:
+            wanted = self._key(*found)
         try:  # a live request goes first: what is half done is begun again later
-            made = studio.generate([request], lambda share: None, studio.busy)
-            image = self.keep(prompt, request, made[0], private=False)
+            self.make(wanted, studio, studio.busy)
         except GenerationCancelled:
             with self._lock:
                 self._wanted.append(found)
             raise
-        except GenerationError as error:
+        except GenerationError:
             with self._lock:
                 self._wanted.insert(0, found)
-            error.model = model
-            studio.rest(model)
+            studio.rest(wanted.model)
             raise
-        studio.recovered(model)
-        self.ledger.add_image(image)
-        self.shelf.add(prompt, [image])
+        studio.recovered(wanted.model)
         return True
 
     def request(self, prompt: Prompt, model: str, replicate: int) -> Request:
-        """The generation of one image. Its seed is a hash of prompt, model, revision and replicate, so that
-        nobody chose it and the same request is the same picture."""
+        """The generation of one image. Its seed is a hash of prompt, model, revision, `bank.seed` and replicate, so
+        that nobody chose it and the same request is the same picture."""
         row = self.contenders[model]
-        text = f"{prompt.prompt_id}/{row.id}/{row.revision or ''}/{replicate}"
+        text = f"{prompt.prompt_id}/{row.id}/{row.revision or ''}/{self.config.bank.seed}"
+        text += f"/{replicate}" if replicate else ""
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
         return Request(row, prompt.prompt, seed)
 
@@ -145,27 +230,50 @@ class Stock:
                      *made.picture.size, dumps(made.settings), round(made.seconds, 4), made.hardware,
                      self.ledger.now(), request.model.licence, private)  # fmt: skip
 
+    # -- inside ------------------------------------------------------------------------------------------
+
     def _curated_prompts(self) -> Iterable[Prompt]:
+        """The categories in turn, each with its rows in order; the texts of one row come together."""
         now = self.ledger.now()
-        for category in self.config.categories:
-            for entry in category.prompts:
-                base = ""
-                for complexity, text in entry.texts():
-                    prompt = Prompt.make(self.rules.clean(text), category=category.name, complexity=complexity,
-                                         sub_category=entry.sub_category or "", base=base, now=now)  # fmt: skip
-                    base = base or prompt.prompt_id
-                    yield prompt
+        rows = ([(category, entry) for entry in category.prompts] for category in self.config.categories)
+        for category, entry in filter(None, itertools.chain(*itertools.zip_longest(*rows))):
+            base = ""
+            for complexity, text in entry.texts():
+                prompt = Prompt.make(self.rules.clean(text), category=category.name, complexity=complexity,
+                                     sub_category=entry.sub_category or "", base=base, now=now)  # fmt: skip
+                base = base or prompt.prompt_id
+                yield prompt
+
+    def _visitors(self) -> list[Prompt]:
+        return [prompt for prompt in self.ledger.prompts(source="voter") if prompt.prompt_id not in self._current]
 
     def _serves(self, prompt: Prompt) -> bool:
         """A curated prompt that has left arena.yaml is not served any more; its votes stay."""
         return prompt.prompt_source == "voter" or prompt.prompt_id in self._current
+
+    def _retired(self, image_id: str) -> bool:
+        most = self.config.bank.retire_after
+        return most is not None and self._uses[image_id] >= most
+
+    def _spend(self, image: Image) -> None:
+        with self._lock:
+            self._spent.setdefault((image.prompt_id, image.model), set()).add(image.seed)
+
+    def _lacks(self, prompt: Prompt, model: str) -> bool:
+        return (prompt.prompt_id, model) not in self._awaited and not self.shelf.has(prompt.prompt_id, model)
+
+    def _key(self, prompt: Prompt, model: str) -> Wanted:
+        """The first replicate that has not been used up."""
+        spent = self._spent.get((prompt.prompt_id, model), ())
+        free = (r for r in itertools.count() if self.request(prompt, model, r).seed not in spent)
+        return Wanted(prompt, model, next(free))
 
     def _next(self, resting: Collection[str]) -> tuple[Prompt, str] | None:
         """Take what is wanted first, of a model that is not `resting`, off the list."""
         with self._lock:
             for at in range(len(self._wanted) - 1, -1, -1):
                 prompt, model = self._wanted[at]
-                if self.shelf.has(prompt.prompt_id, model) or (prompt.prompt_id, model) in self._awaited:
+                if not self._lacks(prompt, model):
                     del self._wanted[at]
                 elif model not in resting:
                     return self._wanted.pop(at)
@@ -177,7 +285,6 @@ class Stock:
         if not self.config.bank.fill:
             return
         with self._lock:
-            lacking = [m for m in self.contenders if not self.shelf.has(prompt.prompt_id, m)
-                       and (prompt.prompt_id, m) not in self._awaited]  # fmt: skip
+            lacking = [m for m in self.contenders if self._lacks(prompt, m)]
             lacking.sort(key=lambda m: hashlib.sha256(f"{prompt.prompt_id}/{m}".encode()).digest())
             self._wanted[:0] = [(prompt, m) for m in reversed(lacking)]

@@ -23,10 +23,11 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"__main__", "ui"},
         {"build"},
         {"health", "forget"},
-        {"service"},
+        {"service", "ray_fill"},
         {"stock", "feedback"},
         {"studio", "publisher", "restore"},
         {"hub_reader"},
+        {"served"},
         {"bank", "guard", "matchmaking", "hub", "dataset_card", "compact", "intake"},
         {"hub_files", "merge", "card_figures"},
         {"backends", "ledger", "prompts", "shards"},
@@ -42,7 +43,8 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"figures"},
         {"exports", "live", "sheets", "battles"},
         {"study"},
-        {"board", "audit", "trust", "rich", "history", "controls", "speed"},
+        {"rich"},
+        {"board", "audit", "trust", "history", "controls", "speed"},
         {"notes", "voters", "complexity", "quality"},
         {"position", "methods"},
         {"standings", "agreement"},
@@ -52,16 +54,17 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"sandwich", "ranks", "sequence", "removal"},
         {"clusters", "running"},
         {"ratings"},
-        {"tally", "covariates", "contextual"},
-        {"votes", "pictures"},
+        {"tally", "covariates", "contextual", "feedback"},
+        {"votes", "pictures", "feedback_sources"},
         {"sources", "growing"},
+        {"feedback_formats"},
         {"formats", "sheet"},
         {"columns", "known", "remote", "parquet"},
         {"arrow", "errors", "later"},
         {"__init__"},
     ],
 }
-HEAVY = {"torch", "diffusers", "transformers", "spaces", "gradio", "datasets", "evalica"}
+HEAVY = {"torch", "diffusers", "transformers", "spaces", "gradio", "datasets", "evalica", "ray"}
 LINES = {".py": 370, ".js": 500, ".css": 500}  # a longer file has more than one owner in it
 MEGABYTE = 1_000_000
 
