@@ -15,7 +15,11 @@ LeaderboardError
 │   ├── BadTime              `created_at` holds a value that names no moment
 │   ├── BadNumber            a column of numbers holds something else
 │   └── ConflictingVotes     one vote_id stands for two different votes
+├── BadFeedback              feedback was read, but its rows can't be trusted
 ├── BadModels                a file of models that does not say what it should
+├── ExportError              an export can't be written
+│   ├── NothingToExport      no row of the source fits the format
+│   └── Unwritable           the folder holds something already, or can't be written
 ├── UnknownChoice            a method, grouping or view that is in no table
 └── NotConverged             a fit did not reach its tolerance (never expected on checked votes)
 
@@ -83,8 +87,24 @@ class ConflictingVotes(BadVotes):
     """One vote_id stands for two different votes."""
 
 
+class BadFeedback(LeaderboardError):
+    """Feedback was read, but its rows can't be trusted."""
+
+
 class BadModels(LeaderboardError):
     """A file of models does not say what it should."""
+
+
+class ExportError(LeaderboardError):
+    """An export can't be written."""
+
+
+class NothingToExport(ExportError):
+    """No row of the source fits the format."""
+
+
+class Unwritable(ExportError):
+    """The folder holds something already, or can't be written."""
 
 
 class UnknownChoice(LeaderboardError):

@@ -1,0 +1,66 @@
+"""Owns heatmaps: where voters pointed, or painted, as a grid over the image.
+
+A voter's map is a gaussian of height 1 at each of their points, added up, whose sigma is SIGMA of the image's smaller
+side; or, where they painted, 1 inside the area and 0 outside. An image's heatmap is the mean over the voters who were
+asked, whoever placed no point among them, as a map of zeros. A cell holds the value at its centre.
+
+A gaussian is a product of one along the rows and one along the columns, so the sum over points is one product of
+matrices an image, and nothing is approximated.
+"""
+
+import numpy as np
+
+SIGMA = 0.05
+CELLS = 256
+
+
+def heatmap(points, weight, shape=(CELLS, CELLS), size=(1, 1)):
+    """float32 `shape` (rows, columns): the weighted sum of the gaussians at `points` [m, 2], x and y from 0 to 1 from
+    the top left. `weight` [m] of a point is its voter's, over that of all who were asked; `size` is the image's
+    (width, height), in any unit."""
+    return next(heatmaps([points], [weight], shape, [size]))
+
+
+def heatmaps(points, weights, shape=(CELLS, CELLS), sizes=None):
+    """One heatmap after the other, as `heatmap` makes them, from lists of equal length."""
+    rows, columns = ((np.arange(count) + 0.5) / count for count in shape)
+    sizes = [(1, 1)] * len(points) if sizes is None else sizes
+    for spots, weight, (width, height) in zip(points, weights, sizes, strict=True):
+        spots = np.asarray(spots, np.float64).reshape(-1, 2)
+        sigma = SIGMA * min(width, height)
+        down = _bells(rows, spots[:, 1], sigma / height)
+        across = _bells(columns, spots[:, 0], sigma / width)
+        across *= np.asarray(weight, np.float32)[:, None]
+        yield down.T @ across
+
+
+def _bells(centres, at, sigma):
+    """float32 [m, cells]: exp(-((centre - at) / sigma)^2 / 2); the differences are taken in double precision."""
+    steps = (centres[None, :] - at[:, None]) * (np.sqrt(0.5) / sigma)
+    steps *= steps
+    return np.exp(np.negative(steps, out=steps).astype(np.float32))
+
+
+def painted(mask, shape=(CELLS, CELLS)):
+    """float32 `shape`: a painted mask, bool [h, w] over the image's box, at the centres of the cells."""
+    rows, columns = (
+        np.minimum(((np.arange(count) + 0.5) / count * side).astype(np.int64), side - 1)
+        for count, side in zip(shape, mask.shape, strict=True)
+    )
+    return mask[np.ix_(rows, columns)].astype(np.float32)
+
+
+def of_rows(feedback, kind, rows, weight, shape=(CELLS, CELLS), size=(1, 1)):
+    """(heatmap float32 `shape`, how many rows were asked) from these `rows` of Feedback, weighing `weight` [n] (of all
+    feedback); zeros where nobody was asked."""
+    given, masks = feedback.points[kind], feedback.painted[kind]
+    drawn = [row for row in rows.tolist() if row in masks]
+    asked = np.union1d(rows[given.asked[rows]], np.array(drawn, np.int64)).astype(np.int64)
+    total = float(weight[asked].sum())
+    if not total:
+        return np.zeros(shape, np.float32), len(asked)
+    pointed = np.isin(given.row, asked[~np.isin(asked, drawn)])
+    found = heatmap(given.value[pointed], weight[given.row[pointed]] / total, shape, size)
+    for row in drawn:
+        found += np.float32(weight[row] / total) * painted(masks[row], shape)
+    return found, len(asked)
