@@ -51,7 +51,7 @@ $(VENV)/.run-stamp: requirements.txt | $(VENV)/bin/python
 	$(PIP) -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev-stamp: requirements-dev.txt $(VENV)/.run-stamp
+$(VENV)/.dev-stamp: requirements-dev.txt requirements-ray.txt $(VENV)/.run-stamp
 	@echo "Installing requirements-dev.txt into $(VENV)"
 	$(PIP) -r requirements-dev.txt
 	@touch $@
