@@ -110,7 +110,7 @@ def test_the_card_and_the_requirements_name_one_gradio():
 # -- requirements -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-ray.txt"])
 def test_every_requirement_is_pinned_and_explained(name):
     lines = [line for line in (ROOT / name).read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
     for line in lines:
@@ -204,7 +204,7 @@ def test_every_configuration_key_is_explained_in_arena_yaml():
     assert not missing, missing
 
 
-@pytest.mark.parametrize("part", ["look", "hub", "bank", "limits"])
+@pytest.mark.parametrize("part", ["look", "hub", "bank", "cluster", "limits"])
 def test_arena_yaml_shows_every_default(part):
     """What a comment calls the default is the default: these sections are written out in full."""
     written = yaml.safe_load(ARENA_YAML)[part]
