@@ -6,10 +6,10 @@ file of that name is still reached as ./NAME. Exit 0, or 2 with one line on stde
 
 import sys
 
-from leaderboard.commands import agreement, serve, standings
+from leaderboard.commands import agreement, export, serve, standings
 from leaderboard.commands.common import run
 
-COMMANDS = {"agreement": agreement, "serve": serve}
+COMMANDS = {"agreement": agreement, "export": export, "serve": serve}
 
 
 def main(arguments=None):

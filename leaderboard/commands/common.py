@@ -12,12 +12,13 @@ from dataclasses import replace
 from leaderboard import errors
 from leaderboard.board import DEFAULT_METHOD
 from leaderboard.clusters import AUTO, CHOICES
+from leaderboard.feedback import read_feedback
 from leaderboard.formats import FORMATS
 from leaderboard.known import read_models
 from leaderboard.pictures import open_pictures
 from leaderboard.ratings import METHODS
 from leaderboard.study import Study
-from leaderboard.votes import GROUPINGS, MAIN_MODE, read_votes
+from leaderboard.votes import GROUPINGS, MAIN_MODE, read_votes, votes_from_rows
 
 SOURCE = "a .parquet, .csv, .tsv, .jsonl, .json or .sqlite file, a folder, a pattern of Parquet files, or user/name on the Hub (also user/name@revision, user/name:PATH)"
 PROGRAM = "python -m leaderboard"
@@ -101,13 +102,19 @@ def rating_options(parser):
     )
 
 
-def study_of(options):
-    """The Study that the options ask for. Raises errors.LeaderboardError."""
+def study_of(options, votes_needed=True):
+    """The Study that the options ask for; unless `votes_needed`, a file of feedback alone will do. Raises
+    errors.LeaderboardError."""
     if options.seed < 0:
         raise errors.UnknownChoice(f"--seed must not be negative, but is {options.seed}")
     if options.voter_cap is not None and not 0 < options.voter_cap < float("inf"):
         raise errors.UnknownChoice(f"--voter-cap must be a number above 0, but is {options.voter_cap}")
-    votes = read_votes(options.source, options.mode, options.source_format)
+    try:
+        votes = read_votes(options.source, options.mode, options.source_format)
+    except errors.MissingColumn:
+        if votes_needed:
+            raise
+        votes = votes_from_rows([], source=options.source)
     models = read_models(options.models, votes.models) if options.models else {}
     return Study(
         votes,
@@ -116,6 +123,7 @@ def study_of(options):
         seed=options.seed,
         models=models,
         pictures=open_pictures(options.source, options.images),
+        feedback=lambda: read_feedback(options.source, options.mode),
         clusters=options.clusters,
         voter_cap=options.voter_cap,
     )

@@ -1,0 +1,260 @@
+"""Exports: what `datasets` and the trainers' own code get is what was voted, and nothing is left out in silence."""
+
+import io
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from leaderboard import errors
+from leaderboard.commands import main
+from leaderboard.exports import EXPORTS, Material, export
+from leaderboard.pictures import open_pictures
+from leaderboard.votes import OUTCOMES, read_votes, votes_from_rows
+from tests.leaderboard_feedback import picture, world, write
+
+EXPERTS = Path(__file__).parents[3] / "shared" / "data" / "imagereward" / "test.json"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return write(world(seed=3, votes=300, prompts=20), tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def material(source):
+    return Material(read_votes(source), open_pictures(source))
+
+
+def load(folder, split="train"):
+    from datasets import load_dataset
+
+    return load_dataset(str(folder), split=split, cache_dir=str(folder.parent / "cache"))
+
+
+class Shelf:
+    """Pictures in memory, all alike: {image id: bytes}."""
+
+    def __init__(self, ids):
+        self.bytes = {image: picture(1, at) for at, image in enumerate(ids)}
+
+    def all(self):
+        from leaderboard.pictures import Picture
+
+        return [Picture(image) for image in self.bytes]
+
+    def data(self, image):
+        return self.bytes.get(image)
+
+
+def pair_votes(*winners, prompt="a cat", image_a="x", image_b="y", **more):
+    return votes_from_rows(
+        [{"model_a": "m1", "model_b": "m2", "winner": winner, "prompt": prompt, "image_a": image_a, "image_b": image_b,
+          "voter": f"u{at}", "vote_id": f"{image_a}{image_b}{at}", "created_at": 1_700_000_000_000 + at} | more
+         for at, winner in enumerate(winners)])  # fmt: skip
+
+
+@pytest.mark.parametrize(("winners", "verdict"), [
+    (("both_good", "model_a", "model_a"), "x"),  # the three to one of the published rule
+    (("model_a", "model_b"), None),
+    (("model_b", "both_bad"), None),
+    (("model_b", "model_b", "both_bad"), "y"),
+    (("both_good", "both_good"), None),
+    (("both_good", "model_b", "both_bad"), "y"),
+    (("both_bad",), None),
+])  # fmt: skip
+def test_one_rule_makes_a_verdict_of_several_voters(tmp_path, winners, verdict):
+    material = Material(pair_votes(*winners), Shelf("xy"))
+    pair = material.pairs.pairs[0]
+    assert (pair.verdict() and getattr(pair, pair.verdict())) == verdict
+    if verdict is None:
+        with pytest.raises(errors.NothingToExport, match="1 pairs without a clear winner"):
+            export(material, "diffusers-dpo", tmp_path / "out")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_verdict_does_not_depend_on_the_sides(tmp_path):
+    straight = Material(pair_votes("model_a", "model_a", "model_b"), Shelf("xy")).pairs.pairs[0]
+    turned = Material(pair_votes("model_b", "model_b", "model_a", image_a="y", image_b="x"), Shelf("xy")).pairs.pairs[0]
+    assert straight.verdict() == turned.verdict() == "image_1"
+    assert (straight.model_1, turned.model_1) == ("m1", "m2")
+
+
+def test_diffusers_dpo_is_what_its_scripts_read(tmp_path, material):
+    from PIL import Image
+
+    written = export(material, "diffusers-dpo", tmp_path / "dpo")
+    rows = load(tmp_path / "dpo").to_list()
+    assert len(rows) == written.rows > 50
+    decided = sum(pair.verdict() is not None for pair in material.pairs.pairs)
+    assert written.rows == decided and written.left_out == {
+        "pairs without a clear winner": len(material.pairs.pairs) - decided
+    }
+    for row in rows:  # as preprocess_train does: open both, and put the preferred one first
+        both = [Image.open(io.BytesIO(row[name])).convert("RGB") for name in ("jpg_0", "jpg_1")]
+        assert both[0].size == both[1].size == (48, 32)
+        assert row["label_0"] in (0, 1) and row["label_0"] + row["label_1"] == 1
+    assert 0.3 < sum(row["label_0"] for row in rows) / len(rows) < 0.7, "which image is 0 says nothing of who won"
+
+
+def test_the_chosen_image_is_the_one_that_won(tmp_path, material):
+    export(material, "open-image-preferences-binarized", tmp_path / "out")
+    from datasets import Image
+
+    data = load(tmp_path / "out")
+    assert isinstance(data.features["chosen"], Image) and isinstance(data.features["rejected"], Image)
+    assert data[0]["chosen"].size == (48, 32)
+    stored = data.cast_column("chosen", Image(decode=False))
+    pairs = {pair.pair_id: pair for pair in material.pairs.pairs}
+    for row in stored:
+        pair = pairs[row["id"]]
+        won = getattr(pair, pair.verdict())
+        assert row["chosen"]["bytes"] == material.pictures.data(won)
+        assert row["chosen_model"] == (pair.model_1 if pair.verdict() == "image_1" else pair.model_2)
+
+
+@pytest.mark.parametrize("name", ["pick-a-pic", "open-image-preferences", "rapidata"])
+def test_our_own_reader_finds_the_same_votes_again(tmp_path, material, name):
+    export(material, name, tmp_path / "out")
+    again = read_votes(tmp_path / "out")
+    draws_kept = name == "open-image-preferences"
+
+    def counts(votes):
+        found = {}
+        for a, b, winner in zip(votes.model_a, votes.model_b, votes.winner, strict=True):
+            outcome = OUTCOMES[winner]
+            if outcome.startswith("both"):
+                key = (*sorted((votes.models[a], votes.models[b])), outcome if draws_kept else "tie")
+            else:
+                won, lost = (a, b) if outcome == "model_a" else (b, a)
+                key = votes.models[won], votes.models[lost], "beats"
+            if not (name == "rapidata" and key[2] == "tie"):
+                found[key] = found.get(key, 0) + 1
+        return found
+
+    assert counts(again) == counts(material.votes)
+
+
+def test_pick_a_pic_keeps_sides_voters_and_what_kind_of_tie_it_was(tmp_path, material):
+    export(material, "pick-a-pic", tmp_path / "out")
+    rows = {row["ranking_id"]: row for row in load(tmp_path / "out").to_list()}
+    votes = material.votes
+    for at, (vote, a, b, voter) in enumerate(
+        zip(*(getattr(votes, name).to_pylist() for name in ("vote_id", "image_a", "image_b", "voter")), strict=True)
+    ):
+        row = rows[vote]
+        assert (row["image_0_uid"], row["image_1_uid"], row["user_id"]) == (a, b, voter)
+        assert row["outcome"] == OUTCOMES[votes.winner[at]]
+        assert (row["label_0"] == 0.5) == row["outcome"].startswith("both")
+        assert row["created_at"].timestamp() * 1000 == votes.created_at[at]
+    assert len(rows) == len(votes)
+
+
+def test_fine_tuning_gets_each_preferred_image_once(tmp_path, material):
+    export(material, "lora", tmp_path / "out")
+    rows = load(tmp_path / "out").to_list()
+    assert all(row["won"] > row["lost"] for row in rows)
+    assert len({row["image"]["bytes"] for row in rows}) == len(rows) > 10
+
+
+@pytest.mark.skipif(not EXPERTS.exists(), reason="../shared/data/imagereward is not here")
+def test_rankings_of_experts_come_back_from_their_pairs(tmp_path):
+    """Strict rankings, taken apart into pairs and exported, are the same rankings."""
+    prompts = [row for row in json.loads(EXPERTS.read_text()) if len(set(row["ranking"])) == len(row["ranking"])][:40]
+    assert len(prompts) == 40
+    check_rankings(tmp_path, [(row["prompt"], row["ranking"]) for row in prompts])
+
+
+def test_rankings_come_back_from_their_pairs(tmp_path):
+    rng = random.Random(2)
+    check_rankings(tmp_path, [(f"prompt {at}", rng.sample(range(1, 7), 5)) for at in range(8)])
+
+
+def check_rankings(tmp_path, prompts):
+    rows, ids = [], []
+    for number, (prompt, ranking) in enumerate(prompts):
+        images = [f"{number:03d}-{at}" for at in range(len(ranking))]
+        ids += images
+        for i in range(len(images)):
+            for j in range(i):
+                rows.append({"model_a": f"m{i}", "model_b": f"m{j}", "prompt_id": str(number), "prompt": prompt,
+                             "winner": "model_a" if ranking[i] < ranking[j] else "model_b", "image_a": images[i],
+                             "image_b": images[j]})  # fmt: skip
+    export(Material(votes_from_rows(rows), Shelf(ids)), "imagereward", tmp_path / "out")
+    found = {row["id"]: row for row in json.loads((tmp_path / "out" / "train.json").read_text())}
+    for number, (_, ranking) in enumerate(prompts):
+        row = found[str(number)]
+        by_image = dict(zip((Path(name).stem for name in row["generations"]), row["ranking"], strict=True))
+        given = [by_image[f"{number:03d}-{at}"] for at in range(len(ranking))]
+        assert given == [sorted(ranking).index(rank) + 1 for rank in ranking]
+        assert all((tmp_path / "out" / name).exists() for name in row["generations"])
+
+
+@pytest.mark.parametrize("name", list(EXPORTS))
+def test_no_prompt_is_in_both_splits(tmp_path, source, name):
+    """A held-out prompt whose other images were trained on would be no test."""
+    material = Material(read_votes(source), open_pictures(source), holdout=0.4)
+    written = export(material, name, tmp_path / "out")
+    assert set(written.splits) == {"train", "validation"}
+    if name == "imagereward":
+        of = {split: {row["prompt"] for row in json.loads((tmp_path / "out" / f"{split}.json").read_text())}
+              for split in written.splits}  # fmt: skip
+    else:
+        column = next(c for c in ("caption", "prompt", "images.prompt") if c in EXPORTS[name].COLUMNS)
+        of = {split: set(load(tmp_path / "out", split)[column]) for split in written.splits}
+    assert not of["train"] & of["validation"] and all(of.values())
+
+
+def test_what_is_private_or_has_no_picture_is_counted_and_not_written(tmp_path):
+    votes = [pair_votes("model_a"), pair_votes("model_a", prompt="", image_a="p", image_b="q"),
+             pair_votes("model_b", image_a="x", image_b="gone"), pair_votes("model_b", image_a=None, image_b=None)]  # fmt: skip
+    rows = [{name: getattr(one, name).to_pylist()[0] for name in ("prompt", "image_a", "image_b", "vote_id")}
+            | {"model_a": "m1", "model_b": "m2", "winner": OUTCOMES[one.winner[0]]} for one in votes]  # fmt: skip
+    material = Material(votes_from_rows(rows), Shelf("xypq"))
+    written = export(material, "pick-a-pic", tmp_path / "out")
+    assert written.rows == 1
+    assert written.left_out == {"votes without its prompt (kept private)": 1, "votes without image ids": 1,
+                                "votes whose pictures are not in the source": 1}  # fmt: skip
+    readme = (tmp_path / "out" / "README.md").read_text()
+    assert "1 votes without image ids" in readme
+
+
+def test_an_export_never_overwrites(tmp_path, material):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(errors.Unwritable, match="new or empty"):
+        export(material, "lora", tmp_path / "out")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine.txt"]
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path, source):
+    for name in ("one", "two"):
+        export(Material(read_votes(source), open_pictures(source)), "diffusers-dpo", tmp_path / name)
+    one, two = ([p.read_bytes() for p in sorted((tmp_path / name / "data").iterdir())] for name in ("one", "two"))
+    assert one == two
+
+
+def test_the_command(tmp_path, source, capsys):
+    assert main(["export", str(source), "--to", "diffusers-dpo", str(tmp_path / "out"), "--holdout", "0.2"]) == 0
+    said = capsys.readouterr().out
+    assert "rows in train" in said and "rows in validation" in said and "left out" in said
+    assert str(source) not in (tmp_path / "out" / "README.md").read_text(), "no folder of somebody's machine"
+
+
+def test_the_command_lists_every_format(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["export", "--list"])
+    assert stopped.value.code == 0
+    said = capsys.readouterr().out
+    assert all(f"{name} " in said for name in EXPORTS)
+
+
+@pytest.mark.parametrize(("arguments", "what"), [
+    (["--to", "nonsense", "OUT"], "known are diffusers-dpo"),
+    (["--to", "lora", "OUT", "--holdout", "1"], "--holdout"),
+])  # fmt: skip
+def test_the_command_refuses_aloud(tmp_path, source, capsys, arguments, what):
+    arguments = [str(tmp_path / "out") if word == "OUT" else word for word in arguments]
+    assert main(["export", str(source), *arguments]) == 2
+    assert what in capsys.readouterr().err and not (tmp_path / "out").exists()
