@@ -99,7 +99,9 @@ def _values(table: str, name: str, kind: str, column: pa.Array | pa.ChunkedArray
 
 def _rounded(value: Any) -> Any:
     """A point as it was before float32."""
-    return {k: round(v, POINT_DIGITS) for k, v in value.items()} if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    return {k: None if v is None else round(v, POINT_DIGITS) for k, v in value.items()}
 
 
 def unread(ledger: Ledger, paths: Iterable[str]) -> set[str]:

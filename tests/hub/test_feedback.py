@@ -44,7 +44,10 @@ def test_what_was_given_is_what_the_datasets_library_loads(hub, arena, target, t
     assert (one["style"], one["coherence"], one["alignment"]) == (2, 1, 3)
     assert one["misaligned_words"] == [1] and one["alignment_points"] == []
     assert [(round(p["x"], 4), p["y"]) for p in one["coherence_points"]] == [(0.1, pytest.approx(0.2)), (1, 0)]
-    assert two["feedback_id"] == brief.feedback_id and (two["image_id"], two["model"]) == (second.image_b, second.model_b)
+    assert two["feedback_id"] == brief.feedback_id and (two["image_id"], two["model"]) == (
+        second.image_b,
+        second.model_b,
+    )
     assert two["misaligned_words"] == [] and two["coherence_points"] is None and two["style"] is None
     assert "List({'x': Value('float32'), 'y': Value('float32')})" in loaded["features"]
 
