@@ -1,4 +1,4 @@
-"""The maintainer's command line: python -m arena check | fill | publish | compact | restore | forget."""
+"""The maintainer's command line: python -m arena check | fill | publish | compact | restore | forget | simulate."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from arena.config import load_config
 from arena.errors import ArenaError, ConfigError, GenerationError
+from arena.simulate import command as simulation
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,10 +39,11 @@ def main(argv: list[str] | None = None) -> int:
         "--account", metavar="ID", help="the id of the account with which a voter signs in (OpenID's sub)"
     )
     forget.add_argument("--yes", action="store_true", help="do not ask first")
+    simulation.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         return {"check": _check, "fill": _fill, "publish": _publish, "compact": _compact,
-                "restore": _restore, "forget": _forget}[arguments.command](arguments)  # fmt: skip
+                "restore": _restore, "forget": _forget, "simulate": simulation.run}[arguments.command](arguments)  # fmt: skip
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

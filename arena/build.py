@@ -12,9 +12,11 @@ from pathlib import Path
 from arena.backends import make_backend
 from arena.bank import Bank
 from arena.config import ArenaConfig, load_config
+from arena.costs import measured_seconds
 from arena.forget import Eraser
 from arena.guard import VoterKey
 from arena.ledger import Ledger
+from arena.pace import Pace
 from arena.publisher import HubTarget, Publisher
 from arena.restore import NoDataset, Restorer
 from arena.service import Arena, Ticker
@@ -35,7 +37,9 @@ def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes 
     backends = {name: make_backend("fake" if fake else name, config_dir=config_path.resolve().parent,
                                    memory_gb=config.memory_gb, hf_token=hf_token)
                 for name in sorted({m.backend for m in config.contenders})}  # fmt: skip
-    studio = Studio(backends, live_queue=config.limits.live_queue)
+    pace = Pace.of_models(config.contenders, measured_seconds(ledger), memory_gb=config.memory_gb,
+                          different_families=config.matchmaking.different_families)  # fmt: skip
+    studio = Studio(backends, live_queue=config.limits.live_queue, pace=pace)
     hub = _hub(config, hf_token, hf_endpoint)
     publisher = Publisher(ledger, bank, hub, data_dir / "dataset", every_seconds=config.hub.every_seconds,
                           replica=replica_name(data_dir), config=config)  # fmt: skip

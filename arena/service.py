@@ -16,14 +16,11 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import arena
-from arena.backends.base import Cancelled, Progress
 from arena.bank import MEDIA_TYPE, Bank
 from arena.config import ArenaConfig, ModelSettings
 from arena.errors import (
-    BackendUnavailable,
     BadVote,
     BattleExpired,
-    GenerationError,
     NoBattle,
     UnknownBattle,
     UnknownCategory,
@@ -31,18 +28,18 @@ from arena.errors import (
 from arena.feedback import FeedbackDesk, vote_to_go_with
 from arena.guard import PromptRules, RateLimit, VoterKey
 from arena.ledger import Ledger
-from arena.matchmaking import Gains, draw_models
+from arena.live import LiveBattles
+from arena.matchmaking import Gains
 from arena.records import WINNERS, Battle, BlindBattle, Image, Prompt, Vote, dumps, new_id
 from arena.restore import NoDataset, Restorer
 from arena.reveal import Contender, Reveal
 from arena.stock import Stock
-from arena.studio import LiveJob, Studio
+from arena.studio import Studio
 
 if TYPE_CHECKING:
     from arena.publisher import Publisher
 
 HELD_AT_MOST = 10_000  # votes whose names are held back and whose change of the ratings is remembered
-LIVE_TRIES = 3  # pairs of models that a live request may take before it is given up
 
 # Told of every vote, with its published row; returns the change of both models' Elo to show with the reveal:
 # {"a": {"before": float, "after": float}, "b": {...}}, or None. Told None when votes came from the dataset.
@@ -66,6 +63,7 @@ class Arena:
         self.contenders = {m.id: m for m in config.contenders}
         self.rules = PromptRules(config.limits.prompt_chars, config.limits.blocked_words)
         self.stock = Stock(config, ledger, bank, self.rules, gains)
+        self.live = LiveBattles(self.stock, ledger, bank, studio, random.Random(rng.getrandbits(128)), self._blind)
         limits = config.limits
         self._votes = RateLimit(limits.votes_per_minute / 60, max(10, limits.votes_per_minute / 2))
         self._draws = RateLimit(limits.votes_per_minute / 20, max(30, limits.votes_per_minute * 2))
@@ -74,6 +72,7 @@ class Arena:
                                      max(20, limits.votes_per_minute)))  # fmt: skip
         self._changes: OrderedDict[str, dict[str, dict[str, float]] | None] = OrderedDict()  # of held battles
         self._rng_lock = threading.Lock()
+        self._told: dict[str, Any] = {}  # public counts, as they were when nobody's images were being drawn
         self._forget_private()
         self.stock.take(rng)
 
@@ -192,8 +191,7 @@ class Arena:
         self._forget_private()
         if private:  # its id must not tell its text either
             row = Prompt(new_id(), text, category or "", "", "original", "voter", "", self.ledger.now())
-        job = LiveJob(voter, lambda progress, cancelled: self._draw_live(voter, row, private, progress, cancelled))
-        return self.studio.submit(job)
+        return self.studio.submit(self.live.job(voter, row, private))
 
     def follow_live(self, ticket: str, voter: str) -> Iterator[dict[str, Any]]:
         """Events of the request, the last of which is "done" with its blind battle, or "error"."""
@@ -201,35 +199,6 @@ class Arena:
 
     def cancel_live(self, ticket: str, voter: str) -> None:
         self.studio.cancel(ticket, voter)
-
-    def _draw_live(self, voter: str, prompt: Prompt, private: bool, progress: Progress,
-                   cancelled: Cancelled) -> dict[str, Any]:  # fmt: skip
-        failed: set[str] = set()
-        for tries_left in reversed(range(LIVE_TRIES)):
-            with self._rng_lock:
-                (a, b), probability = draw_models(self.rng, self.stock.pairing, self.contenders,
-                                                  failed | self.studio.resting())  # fmt: skip
-                replicate = self.rng.getrandbits(32)
-            requests = [self.stock.request(prompt, m, replicate) for m in (a, b)]
-            try:
-                made = self.studio.generate(requests, progress, cancelled)
-                images = [self.stock.keep(prompt, r, g, private=private) for r, g in zip(requests, made, strict=True)]
-            except GenerationError as error:
-                if tries_left == 0 or cancelled():
-                    raise
-                failed |= {error.model} if error.model else {a, b}
-                for model in failed:
-                    self.studio.rest(model)
-                continue
-            self.ledger.add_prompts([prompt], private=private)
-            for image in images:
-                self.ledger.add_image(image)
-            battle = Battle(new_id(), voter, prompt, *images, "anonymous", "live", probability, self.ledger.now())
-            self.ledger.add_battle(battle)
-            if not private:
-                self.stock.add(prompt, images)
-            return {"battle": self._blind(battle).as_dict()}
-        raise BackendUnavailable("no pair of models could draw")
 
     # -- the bank ----------------------------------------------------------------------------------------
 
@@ -255,7 +224,7 @@ class Arena:
 
     def meta(self) -> dict[str, Any]:
         """Public facts of this arena, for the pages."""
-        sizes = self.stock.shelf.sizes()
+        sizes = self._still("sizes", self.stock.shelf.sizes)
         look = self.config.look
         return {
             "title": self.config.title, "tagline": look.tagline, "accent": look.accent, "contact": look.contact,
@@ -274,9 +243,13 @@ class Arena:
 
     def status(self) -> dict[str, Any]:
         """Counts and health; holds no secret and no voter."""
-        return {**self.ledger.counts(), "bank_missing": self.missing(), "live_waiting": self.studio.waiting(),
-                "resting_models": sorted(self.studio.resting()), "hub": asdict(self.publisher.status()),
-                "restore": asdict(self.restorer.status()),
+        counts, hub = self.ledger.counts(), asdict(self.publisher.status())
+        still = self._still("status", lambda: {
+            "images": counts["images"], "prompts": counts["prompts"], "missing": self.missing(),
+            "pending": hub["pending_rows"]})  # fmt: skip
+        return {**counts, "images": still["images"], "prompts": still["prompts"], "bank_missing": still["missing"],
+                "live_waiting": self.studio.waiting(), "resting_models": sorted(self.studio.resting()),
+                "hub": {**hub, "pending_rows": still["pending"]}, "restore": asdict(self.restorer.status()),
                 "arena_version": arena.__version__}  # fmt: skip
 
     def close(self) -> None:
@@ -296,6 +269,13 @@ class Arena:
         blind = battle.blind()
         hint = self.hint(blind.prompt) if battle.prompt.prompt_source == "voter" else ""
         return BlindBattle(**{**asdict(blind), "hint": hint})
+
+    def _still(self, what: str, read: Callable[[], Any]) -> Any:
+        """What is public of the stock does not move while somebody's images are drawn: the bank is filled again as
+        soon as the models are done, and a count would tell when that was (`arena.pace`)."""
+        if what not in self._told or not self.studio.drawing():
+            self._told[what] = read()
+        return self._told[what]
 
     def _forget_private(self) -> None:
         """Private pictures are kept only as long as their battle can be voted."""

@@ -1,14 +1,16 @@
 """The one generation queue: live requests first, then whatever the bank lacks.
 
 One thread makes all images, so that models never compete for a device. A live request is a `LiveJob`: whoever
-waits follows its events. Failures are never a loss for a model: the job says what to try instead, and a model
-that fails rests for a while.
+waits follows its events. What is drawn is shown at a release time (`arena.pace`), and until then nothing that anybody
+can ask for tells that it is there; the bank is filled meanwhile. Failures are never a loss for a model: the job says
+what to try instead, and a model that fails rests for a while.
 """
 
 from __future__ import annotations
 
 import contextvars
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -18,46 +20,64 @@ from typing import Any
 
 from arena.backends.base import Backend, Cancelled, Generated, Progress, Request
 from arena.errors import ArenaError, GenerationCancelled, GenerationError, NoBattle
+from arena.pace import Pace, Plan
 from arena.records import new_id
 
 log = logging.getLogger(__name__)
 REST_SECONDS = (30.0, 600.0)  # first and longest rest of a failing model
-_FOLLOW_SECONDS = 0.2  # at most so often is a follower told of progress
+TICK = 0.2  # seconds between two looks at a job's progress, counted from its beginning
 _KEEP_SECONDS = 300.0  # how long a finished job waits for somebody to ask for it
+_CANCELLED = {"code": "cancelled", "message": "Cancelled."}
+_FAILED = "The models could not draw this just now. Nothing was counted; please try again, or vote on a ready battle."
+_INTERNAL = {"code": "internal", "message": "Something went wrong here; nothing was counted."}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Pictures that nobody knows of yet. `show()` makes their battle and returns the event's payload; `drop()`
+    forgets them."""
+
+    show: Callable[[], dict[str, Any]]
+    drop: Callable[[], None] = lambda: None
 
 
 @dataclass(eq=False)
 class LiveJob:
-    """A visitor's request on its way. `work(make, progress, cancelled)` makes the images and returns the event's
-    payload; it runs in the caller's context, since ZeroGPU finds the visitor's quota there."""
+    """A visitor's request on its way. `work(cancelled)` makes the images; it runs in the caller's context, since
+    ZeroGPU finds the visitor's quota there."""
 
     voter: str
-    work: Callable[[Progress, Cancelled], dict[str, Any]]
+    work: Callable[[Cancelled], Drawn]
     ticket: str = field(default_factory=new_id)
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     phase: str = "queued"  # queued, drawing, done, error
-    progress: float = 0.0
     payload: dict[str, Any] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    plan: Plan | None = None  # from when it is drawing
+    begun: bool = False  # by the thread, which may be a little later
+    drawn: Drawn | None = None
+    due: float = math.inf
+    queued: float = 0.0
     started: float = 0.0
     finished: float = 0.0
 
 
 class Studio:
-    """`backends` by name; `fill()` makes one missing image of the bank and says whether there was one."""
+    """`backends` by name; `fill()` makes one missing image of the bank and says whether there was one. `clock` is in
+    seconds."""
 
     def __init__(self, backends: Mapping[str, Backend], *, fill: Callable[[Studio], bool] | None = None,
-                 live_queue: int = 20, clock: Callable[[], float] = time.monotonic):  # fmt: skip
+                 live_queue: int = 20, pace: Pace | None = None, clock: Callable[[], float] = time.monotonic):  # fmt: skip
         self.backends = backends
         self.fill = fill
         self.live_queue = live_queue
+        self.pace = pace or Pace({})
         self.clock = clock
-        self.live_seconds = 3.0  # moving average of a live job's time, for the forecast
         self._queue: deque[LiveJob] = deque()
         self._jobs: dict[str, LiveJob] = {}
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._current: LiveJob | None = None
+        self._current: LiveJob | None = None  # from its turn until it is shown
         self._rests: dict[str, tuple[float, float]] = {}  # model -> (until, how long)
         self._thread = threading.Thread(target=self._run, name="studio", daemon=True)
 
@@ -65,14 +85,21 @@ class Studio:
         self._thread.start()
 
     def close(self, timeout: float = 5) -> None:
-        """Cancel what waits and what runs, then give the models' memory back."""
+        """Cancel what waits and what is being drawn, show what is drawn, then give the models' memory back."""
         self._stopping.set()
         with self._changed:
             for job in self._jobs.values():
-                job.cancelled.set()
+                if job.drawn is None:
+                    job.cancelled.set()
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        self._show_due(at_once=True)
+        with self._changed:
+            for job in self._jobs.values():
+                if job.phase in ("queued", "drawing"):
+                    self._finish(job, "error", _CANCELLED)
+            self._changed.notify_all()
         if not self._thread.is_alive():
             for backend in self.backends.values():
                 backend.close()
@@ -89,23 +116,34 @@ class Studio:
         with self._changed:
             if self._stopping.is_set():
                 raise NoBattle("The arena is restarting. Please try again in a moment.")
-            if len(self._queue) >= self.live_queue:
+            if len(self._queue) + (self._current is not None and not self._current.begun) >= self.live_queue:
                 raise NoBattle("Many people are drawing right now. Please vote on a ready battle, then try again.")
-            kept = self.clock() - _KEEP_SECONDS
+            job.queued = self.clock()
+            kept = job.queued - _KEEP_SECONDS
             self._jobs = {t: j for t, j in self._jobs.items() if not j.finished or j.finished > kept}
             self._queue.append(job)
             self._jobs[job.ticket] = job
+            self._advance()
             self._changed.notify_all()
         return job.ticket
 
     def cancel(self, ticket: str, voter: str) -> None:
+        """Give a job up; its follower is told at once. Of one that is shown already, nothing changes."""
+        drawn = None
         with self._changed:
             job = self._jobs.get(ticket)
-            if job and job.voter == voter:
-                job.cancelled.set()
-                if job in self._queue:
-                    self._queue.remove(job)
-                    self._finish(job, "error", {"code": "cancelled", "message": "Cancelled."})
+            if job is None or job.voter != voter or job.phase in ("done", "error"):
+                return
+            job.cancelled.set()
+            drawn, job.drawn = job.drawn, None
+            if job in self._queue:
+                self._queue.remove(job)
+            elif drawn or not job.begun:
+                self._current = None
+            self._finish(job, "error", _CANCELLED)
+            self._advance()
+        if drawn:
+            drawn.drop()
 
     def follow(self, ticket: str, voter: str) -> Iterator[dict[str, Any]]:
         """Events of a job until it is done; the last one is "done" or "error". An unknown ticket, or somebody
@@ -116,43 +154,65 @@ class Studio:
             return
         last = None
         while True:
+            self._show_due()
             with self._changed:
-                event = self._event(job)
-                if event == last:
-                    self._changed.wait(_FOLLOW_SECONDS)
-                    event = self._event(job)
+                event, look = self.event(job), self._next_look(job)
             if event != last:
                 yield event
                 last = event
             if event["phase"] in ("done", "error"):  # what was told, not what has happened since
                 self._jobs.pop(ticket, None)
                 return
-            time.sleep(_FOLLOW_SECONDS / 4)  # progress comes with every step; a browser needs less
+            with self._changed:
+                if self.event(job) == last:
+                    self._changed.wait(max(0.0, look - self.clock()))
+
+    def event(self, job: LiveJob) -> dict[str, Any]:
+        """What the job's visitor may know now. `position` is how many are before them; `eta` is in whole seconds.
+        Both, and `progress`, follow from when each job's turn came and from the pace of all pairs, so that they are
+        the same whichever models are drawing."""
+        base = {"phase": job.phase, "ticket": job.ticket}
+        with self._changed:
+            now = self.clock()
+            if job.phase == "queued":
+                ahead = self._queue.index(job) if job in self._queue else 0
+                wait = self._remaining(self._current, now) + (ahead + 1) * self.pace.plan().mean
+                return {**base, "position": ahead + (self._current is not None), "eta": math.ceil(wait)}
+            if job.phase == "drawing":
+                elapsed = math.floor((now - job.started) / TICK + 1e-6) * TICK
+                return {**base, "progress": round(job.plan.progress(elapsed), 2),
+                        "eta": math.ceil(job.plan.remaining(elapsed) - 1e-6)}  # fmt: skip
+            return {**base, **job.payload}
 
     def waiting(self) -> int:
         return len(self._queue) + (self._current is not None)
 
     def busy(self) -> bool:
         """Whether work on the bank should give way."""
-        return self._stopping.is_set() or self.waiting() > 0
+        current = self._current
+        return self._stopping.is_set() or (current is not None and not current.begun)
 
-    def _event(self, job: LiveJob) -> dict[str, Any]:
-        base = {"phase": job.phase, "ticket": job.ticket}
-        if job.phase == "queued":
-            ahead = self._queue.index(job) if job in self._queue else 0
-            running = self._current is not None and self._current is not job
-            return {**base, "position": ahead + running, "eta": round(self.live_seconds * (ahead + 1 + running), 1)}
-        if job.phase == "drawing":
-            elapsed = self.clock() - job.started
-            total = elapsed / job.progress if job.progress > 0.1 else max(self.live_seconds, elapsed)
-            return {**base, "progress": round(job.progress, 2), "eta": round(max(0.0, total - elapsed), 1)}
-        return {**base, **job.payload}
+    def drawing(self) -> bool:
+        """Whether somebody is being drawn for, or what was drawn is not shown yet."""
+        return self._current is not None
+
+    def _remaining(self, job: LiveJob | None, now: float) -> float:
+        return job.plan.remaining(math.floor((now - job.started) / TICK) * TICK) if job else 0.0
+
+    def _next_look(self, job: LiveJob) -> float:
+        """When a follower looks again if nothing is said before: at moments that depend on nothing but the job's
+        beginning and the release times, or else the moment of an event would tell when something hidden happened."""
+        now = self.clock()
+        began = job.started if job.phase == "drawing" else job.queued
+        tick = began + (math.floor((now - began) / TICK + 1e-6) + 1) * TICK
+        return min(tick, job.started + job.plan.shown_at(now - job.started + 1e-6)) if job.phase == "drawing" else tick
 
     # -- making images -----------------------------------------------------------------------------------
 
     def generate(self, requests: Sequence[Request], progress: Progress, cancelled: Cancelled) -> list[Generated]:
         """Pictures in the order of `requests`, each from its model's backend; one call a backend. Called from
         the studio's own thread, or where nothing else generates (the command line)."""
+        began = self.clock()
         groups: dict[str, list[int]] = {}
         for i, request in enumerate(requests):
             groups.setdefault(request.model.backend, []).append(i)
@@ -164,7 +224,9 @@ class Studio:
                 progress=lambda p, done=done, share=share: progress(done + share * p), cancelled=cancelled)  # fmt: skip
             made.update(zip(indices, pictures, strict=True))
         progress(1.0)
-        return [made[i] for i in range(len(requests))]
+        found = [made[i] for i in range(len(requests))]
+        self.pace.observe([r.model.id for r in requests], [g.seconds for g in found], self.clock() - began)
+        return found
 
     def rest(self, model: str) -> None:
         """The model failed: leave it out for a while, longer at every failure in a row."""
@@ -182,46 +244,81 @@ class Studio:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            with self._changed:
-                job = self._queue.popleft() if self._queue else None
-                self._current = job
-                if job:
-                    job.phase, job.started = "drawing", self.clock()
-                    self._changed.notify_all()
-            if job:
-                self._serve(job)
-            elif not self._fill_one():
+            if not self.step():
                 with self._changed:
-                    if not self._queue and not self._stopping.is_set():
-                        self._changed.wait(1.0)
+                    if not self.busy():
+                        due = self._current.due if self._current else math.inf
+                        self._changed.wait(min(1.0, max(0.0, due - self.clock())))
 
-    def _serve(self, job: LiveJob) -> None:
-        def progress(share: float) -> None:
-            job.progress = max(job.progress, min(1.0, share))
+    def step(self) -> bool:
+        """Do what comes next: show what is due, draw for who waits, or make one image for the bank. False when there
+        was nothing to do."""
+        self._show_due()
+        with self._changed:
+            job = self._current if self._current and not self._current.begun else None
+            if job:
+                job.begun = True
+        if job is None:
+            return self._fill_one()
+        self._draw(job)
+        return True
 
+    def _advance(self) -> None:
+        """Whose turn it is. The clock of a job begins here, not when the thread comes to it: how long the thread took
+        to drop something else would tell what that was."""
+        if self._current is None and self._queue and not self._stopping.is_set():
+            job = self._current = self._queue.popleft()
+            job.phase, job.started, job.plan = "drawing", self.clock(), self.pace.plan()
+        self._changed.notify_all()
+
+    def _draw(self, job: LiveJob) -> None:
         def cancelled() -> bool:
             return job.cancelled.is_set() or self._stopping.is_set()
 
+        drawn, payload = None, _INTERNAL
         try:
-            payload = job.context.run(job.work, progress, cancelled)
-            phase = "done"
-            self.live_seconds += 0.3 * (self.clock() - job.started - self.live_seconds)
+            if cancelled():
+                raise GenerationCancelled("The request was withdrawn.")
+            drawn = job.context.run(job.work, cancelled)
         except GenerationCancelled:
-            phase, payload = "error", {"code": "cancelled", "message": "Cancelled."}
+            payload = _CANCELLED
         except ArenaError as error:
             log.warning("a live battle failed: %s", error)
-            phase, payload = "error", {"code": error.code, "message": "The models could not draw this just now. "
-                                       "Nothing was counted; please try again, or vote on a ready battle."}  # fmt: skip
+            payload = {"code": error.code, "message": _FAILED}
         except Exception:
             log.exception("a live battle failed")
-            phase, payload = "error", {"code": "internal", "message": "Something went wrong here; nothing was counted."}
         with self._changed:
+            if drawn and not job.cancelled.is_set():  # nobody is woken: that would be told from outside
+                job.drawn = drawn
+                job.due = job.started + job.plan.shown_at(self.clock() - job.started)
+                return
             self._current = None
-            self._finish(job, phase, payload)
+            if job.phase == "drawing":
+                self._finish(job, "error", payload)
+            self._advance()
+        if drawn:
+            drawn.drop()
+
+    def _show_due(self, *, at_once: bool = False) -> None:
+        """Show what is drawn, if its time has come."""
+        with self._changed:
+            job = self._current
+            if job is None or job.drawn is None or not (at_once or job.due <= self.clock()):
+                return
+            drawn, job.drawn = job.drawn, None
+        try:
+            phase, payload = "done", drawn.show()
+        except Exception:
+            log.exception("a live battle failed")
+            phase, payload = "error", _INTERNAL
+        with self._changed:
+            if job.phase == "drawing":
+                self._finish(job, phase, payload)
+            self._current = None
+            self._advance()
 
     def _finish(self, job: LiveJob, phase: str, payload: dict[str, Any]) -> None:
         job.payload, job.phase, job.finished = payload, phase, self.clock()
-        self._changed.notify_all()
 
     def _fill_one(self) -> bool:
         if self.fill is None:

@@ -24,12 +24,13 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"build"},
         {"health", "forget"},
         {"service", "ray_fill"},
+        {"live"},
         {"stock", "feedback"},
-        {"studio", "publisher", "restore"},
+        {"simulate", "studio", "publisher", "restore"},
         {"hub_reader"},
         {"served"},
-        {"bank", "guard", "matchmaking", "hub", "dataset_card", "compact", "intake"},
-        {"hub_files", "merge", "card_figures"},
+        {"pace", "bank", "guard", "matchmaking", "hub", "dataset_card", "compact", "intake"},
+        {"hub_files", "merge", "card_figures", "costs"},
         {"backends", "ledger", "prompts", "shards"},
         {"layout", "config", "tables", "storage", "database"},
         {"records", "reveal", "errors", "logs", "embedded", "hub_waiting"},
@@ -52,7 +53,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"intervals"},
         {"likelihood", "bootstrap", "fragility"},
         {"sandwich", "ranks", "sequence", "removal"},
-        {"clusters", "running"},
+        {"clusters", "running", "gold"},
         {"ratings"},
         {"tally", "covariates", "contextual", "feedback"},
         {"votes", "pictures", "feedback_sources"},
@@ -186,7 +187,7 @@ def test_heavy_libraries_stay_in_their_rooms(path):
 PROVIDES = {"PyYAML": "yaml", "pillow": "PIL"}
 # What Gradio, the Hub client and transformers bring along, whose versions are theirs to choose; and what a ZeroGPU
 # Space has installed already.
-WITHOUT_A_PIN = {"starlette", "httpx", "tokenizers", "spaces"}
+WITHOUT_A_PIN = {"starlette", "httpx", "httpx2", "tokenizers", "spaces"}
 
 
 def test_only_what_is_pinned_is_imported():

@@ -1,0 +1,1 @@
+"""What would happen: simulations with which a maintainer chooses hardware, settings and policies."""
