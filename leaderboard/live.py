@@ -33,10 +33,12 @@ class LiveBoard:
         seed=0,
         models=None,
         pictures=None,
+        feedback=None,
     ):
         """`votes` and `exclusions` are mappings with the columns of those tables; the rest as for study.Study."""
         self._source = source
         self._options = {"by": by, "method": method, "seed": seed, "models": models, "pictures": pictures}
+        self._options |= {"feedback": feedback}
         self._votes = {name: Texts() for name in REQUIRED + OPTIONAL}
         self._votes |= {"created_at": Numbers(np.int64, NO_TIME)}
         self._votes |= {name: Numbers(np.float64, np.nan) for name in MEASURED}
@@ -110,6 +112,11 @@ class LiveBoard:
         with self._lock:
             for name, cells in self._exclusions.items():
                 cells.extend(row.get(name) for row in rows)
+            self._version += 1
+
+    def renew(self):
+        """The next Study is a new one: what lies beside the votes, such as feedback, has changed."""
+        with self._lock:
             self._version += 1
 
     def study(self):

@@ -15,7 +15,8 @@ from leaderboard.clusters import AUTO, capped
 class Study:
     """`votes` are checked Votes; `models` holds what is known of a model: id -> {"name", "organisation", "licence",
     "family", "parameters_b", "memory_gb", "demo"}, all optional; `pictures` the images behind the votes, or None;
-    the rest is as for board.build."""
+    `feedback` checked Feedback, or a function that reads it when it is first asked for, or None; the rest is as for
+    board.build."""
 
     def __init__(
         self,
@@ -26,12 +27,13 @@ class Study:
         seed=0,
         models=None,
         pictures=None,
+        feedback=None,
         clusters=AUTO,
         voter_cap=None,
     ):
         self.votes = votes
         self.method, self.by, self.seed = method, by, seed
-        self.models, self.pictures = dict(models or {}), pictures
+        self.models, self.pictures, self._feedback = dict(models or {}), pictures, feedback
         self.clusters, self.voter_cap = clusters, voter_cap
 
     def name(self, model):
@@ -42,6 +44,13 @@ class Study:
     def board(self):
         """The Leaderboard: standings, groups, pairs and notes. Raises errors.UnknownChoice."""
         return build(self.votes, self.method, self.seed, self.by, self.models, self.clusters, self.voter_cap)
+
+    @cached_property
+    def by_bradley_terry(self):
+        """The overall standings by Bradley-Terry, whatever this Study's method is."""
+        if self.method == DEFAULT_METHOD:
+            return self.board.standings
+        return build(self.votes, DEFAULT_METHOD, self.seed, self.by, None, self.clusters, self.voter_cap).standings
 
     @cached_property
     def audit(self):
@@ -140,3 +149,21 @@ class Study:
         from leaderboard.position import position
 
         return position(capped(self.votes, self.voter_cap), clusters=self.clusters)
+
+    @cached_property
+    def rich(self):
+        """The Rich: what ratings, words and points say of models and images; empty where there is no feedback.
+        Raises errors.SourceError and BadFeedback."""
+        from leaderboard.feedback import feedback_from_rows
+        from leaderboard.rich import Rich
+
+        feedback = self._feedback() if callable(self._feedback) else self._feedback
+        return Rich(
+            feedback_from_rows([]) if feedback is None else feedback,
+            self.votes,
+            pictures=self.pictures,
+            by=self.by,
+            seed=self.seed,
+            clusters=self.clusters,
+            voter_cap=self.voter_cap,
+        )

@@ -6,10 +6,10 @@ file of that name is still reached as ./NAME. Exit 0, or 2 with one line on stde
 
 import sys
 
-from leaderboard.commands import agreement, export, serve, standings
+from leaderboard.commands import agreement, export, feedback, serve, standings
 from leaderboard.commands.common import run
 
-COMMANDS = {"agreement": agreement, "export": export, "serve": serve}
+COMMANDS = {"agreement": agreement, "export": export, "feedback": feedback, "serve": serve}
 
 
 def main(arguments=None):

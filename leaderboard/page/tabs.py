@@ -79,6 +79,20 @@ TABS = (
         ),
     ),
     Tab(
+        "feedback",
+        "Feedback",
+        (
+            Part("models", "What voters say of the models", "", sheets=("scores",)),
+            Part("explained", "Which criterion explains the votes", "", sheets=("explained",)),
+            Part("criteria", "A board for each criterion", "", sheets=("criteria",)),
+            Part("words", "Words that images miss", "", sheets=("words",)),
+            Part("groups", "Strong and weak groups", "", sheets=("weaknesses",)),
+            Part("images", "Worst and best images", "", sheets=("images",)),
+            Part("raters", "How far raters agree", "", sheets=("raters", "weighted")),
+        ),
+        closed=True,
+    ),
+    Tab(
         "quality",
         "Data quality",
         (

@@ -95,7 +95,8 @@ class Rich:
     def _scored(self, code, models, groups, within):
         """ModelScores of rows by `code` [n], best first; others are those of the same group `within` [n] (None: all)."""
         feedback, means = self.feedback, {}
-        item = feedback.prompt_id.codes if (feedback.prompt_id.codes >= 0).all() else feedback.image.codes
+        prompt = feedback.prompt_id.codes.astype(np.int64)  # where it is not known, the image stands for it
+        item = np.where(prompt < 0, len(feedback.prompt_id.names) + feedback.image.codes, prompt)
         within = np.zeros(len(feedback), np.int64) if within is None else within
         for name, values in self._values.items():
             rows = np.flatnonzero(np.isfinite(values))
@@ -118,15 +119,17 @@ class Rich:
     # -- images ---------------------------------------------------------------------------------------------------
 
     def images(self):
-        """The ids of every image with feedback."""
-        return tuple(self.feedback.image.names)
+        """The ids of every image with feedback that may be shown."""
+        return tuple(image for image, rows in zip(self.feedback.image.names, self._rows, strict=True)
+                     if not self.feedback.private[rows[0]])  # fmt: skip
 
     def ranked_images(self, model=None):
         """The ids of a model's images (None: of all), the worst overall first. An image's mean counts with its number of
         voters, and the model's mean with SHRUNK, so that one odd rating does not make an image the worst."""
         means, whole = self._image_means[OVERALL][0], {part.model: _mean(part, np.nan) for part in self._models}
         found = []
-        for at, image in enumerate(self.feedback.image.names):
+        for image in self.images():
+            at = self._places[image]
             own = self.feedback.model.names[self.feedback.model.codes[self._rows[at][0]]]
             if (model is None or own == model) and np.isfinite(means.mean[at]):
                 voters = int(means.voters[at])
@@ -288,14 +291,15 @@ class Rich:
     def _rows(self):
         """The rows of every image, oldest first."""
         codes = self.feedback.image.codes
-        return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes, minlength=1))[:-1])
+        ends = np.cumsum(np.bincount(codes, minlength=len(self.feedback.image.names)))
+        return np.split(np.argsort(codes, kind="stable"), ends[:-1]) if len(codes) else []
 
     @cached_property
     def _places(self):
         return {name: at for at, name in enumerate(self.feedback.image.names)}
 
     def _place(self, image_id):
-        if image_id not in self._places:
+        if image_id not in self._places or self.feedback.private[self._rows[self._places[image_id]][0]]:
             raise errors.UnknownChoice(f"there is no feedback on an image called {image_id!r}")
         return self._places[image_id]
 

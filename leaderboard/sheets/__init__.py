@@ -9,6 +9,8 @@ from leaderboard.sheets.honesty import complexity, fragility, quality
 from leaderboard.sheets.intervals import components, intervals
 from leaderboard.sheets.methods import methods, position
 from leaderboard.sheets.overview import categories, pairs, standings
+from leaderboard.sheets.rich import images, scores, weaknesses, weighted, words
+from leaderboard.sheets.rich_paired import criteria, explained, raters
 from leaderboard.sheets.speed import speed
 from leaderboard.sheets.verdicts import verdicts
 from leaderboard.sheets.voters import agreement, overlap, trusted, voters
@@ -33,4 +35,12 @@ SHEETS = {
     "quality": quality,
     "methods": methods,
     "position": position,
+    "scores": scores,
+    "weaknesses": weaknesses,
+    "words": words,
+    "criteria": criteria,
+    "explained": explained,
+    "raters": raters,
+    "weighted": weighted,
+    "images": images,
 }
