@@ -13,17 +13,14 @@ import numpy as np
 from leaderboard.agreement import ballots as ballots_of
 from leaderboard.agreement import chance_level, shares_of_others
 from leaderboard.clusters import AUTO, capped, check_known
+from leaderboard.gold import FLOOR, gold_weights
 from leaderboard.intervals import wilson
 from leaderboard.standings import Table, table
 from leaderboard.tally import Pairs, tally
 from leaderboard.voters import Voters, voters
-from leaderboard.votes import OUTCOMES
 
-PRIOR_RIGHT, PRIOR_WRONG = 2.7, 0.3  # three imagined gold tasks, nine of ten right: what an honest voter does
-GUESSING = 1 / len(OUTCOMES)
 WITHOUT_WEIGHTS, FALLBACK = ("elo",), "bradley-terry"
 ROUNDS = 30  # far more than it takes until the weights stand still
-FLOOR = 0.1  # nobody is silenced: an estimate may be wrong, and no model loses its last link to the others
 
 
 @dataclass(frozen=True)
@@ -50,15 +47,6 @@ class Trusted:
     plain: Table
     weighted: Table
     trust: Trust
-
-
-def gold_weights(right, asked):
-    """(p - g) / (p0 - g), cut to [FLOOR, 1]: p = (right + a) / (asked + a + b) is the voter's smoothed share of right
-    answers (a beta prior with a = 2.7, b = 0.3), p0 = a / (a + b) what it is before any answer, and g = 1/4 what
-    guessing among four outcomes brings. So a voter without gold tasks, or as good as expected, weighs 1."""
-    smoothed = (np.asarray(right) + PRIOR_RIGHT) / (np.asarray(asked) + PRIOR_RIGHT + PRIOR_WRONG)
-    expected = PRIOR_RIGHT / (PRIOR_RIGHT + PRIOR_WRONG)
-    return np.clip((smoothed - GUESSING) / (expected - GUESSING), FLOOR, 1.0)
 
 
 def agreement_weights(alike, compared, chance, weight):
@@ -104,7 +92,7 @@ def trust(votes, gold=True, agreement=False):
     is used only where asked, since a voter may rightly differ from the crowd."""
     ballots = ballots_of(votes)
     people = voters(votes, ballots)
-    by_gold = gold_weights(people.gold_right, people.gold_asked) if gold else np.ones(len(people))
+    by_gold = gold_weights(votes.gold_tasks, people.ids) if gold else np.ones(len(people))
     by_agreement = _by_agreement(votes.voter.names, ballots, people, by_gold) if agreement else np.ones(len(people))
     return Trust(people, np.maximum(FLOOR, by_gold * by_agreement), by_gold, by_agreement)
 

@@ -35,7 +35,7 @@ class Votes:
     `winner` int8 [n] indexes OUTCOMES; `created_at` int64 [n], milliseconds UTC or NO_TIME; the rest Coded [n].
     `pair_id` names the pair of images where the source has no image ids; `voter_name` is there for voters who
     agreed to be named; `signed_in` is "true" or "false". A vote whose `gold` names an outcome is a task with a
-    known answer: it never counts, and `gold_answers` says per voter how many were (right, asked).
+    known answer: it never counts; `gold_tasks` are its (voter, task, right), and `gold_answers` sums them up per voter.
     `weight` float64 [n] is what each vote counts in a rating, None where all count 1.
     `total` counts the rows of the source and `left_out` says by reason why some do not count; `notes` are sentences
     that a reader of these votes must know because of the source's format. `covariates` {name: float64 [n]} holds what
@@ -66,13 +66,22 @@ class Votes:
     total: int = 0
     left_out: dict = field(default_factory=dict)
     idle_exclusions: int = 0
-    gold_answers: dict = field(default_factory=dict)
+    gold_tasks: tuple = ()
     weight: np.ndarray | None = Later(None)
     notes: tuple = ()
     covariates: dict = field(default_factory=dict)
 
     def __len__(self):
         return len(self.winner)
+
+    @property
+    def gold_answers(self):
+        """{voter: (right, asked)} over the tasks with a known answer."""
+        counts = {}
+        for voter, _, right in self.gold_tasks:
+            good, asked = counts.get(voter, (0, 0))
+            counts[voter] = (good + right, asked + 1)
+        return counts
 
     def where(self, rows):
         """Only these rows (a mask, row numbers or a function that gives them), with the same vocabularies and the same
@@ -181,7 +190,7 @@ def _check(raw, mode):
             if kind != mode:
                 leave_out(kinds.codes == code, f"mode:{kind}")
     gold = text["gold"].codes >= 0
-    gold_answers = _gold_answers(text["gold"], winner, text["voter"], gold & (reason == 0)) if gold.any() else {}
+    gold_tasks = _gold_tasks(text, winner, np.flatnonzero(gold & (reason == 0))) if gold.any() else ()
     leave_out(gold, "gold")
     leave_out(model_a == model_b, "self_battle")
     left_out, kept = Counter(raw.left_out), None
@@ -210,7 +219,7 @@ def _check(raw, mode):
         total=rows + sum(raw.left_out.values()),
         left_out={why: left_out[why] for why in sorted(left_out) if left_out[why]},
         idle_exclusions=idle,
-        gold_answers=gold_answers,
+        gold_tasks=gold_tasks,
         notes=tuple(raw.notes),
         covariates=covariates,
     )
@@ -244,15 +253,19 @@ def _from_extra(extra, text):
     return {name: extra.renamed(cells.get) for name, cells in found.items()}
 
 
-def _gold_answers(gold, winner, voter, rows):
-    """{voter: (right, asked)} over these rows. Raises UnknownOutcome for an answer that names none."""
-    answer = _outcomes(gold.take(rows), "gold")
-    counts = {}
-    for code, right in zip(voter.codes[rows].tolist(), (answer == winner[rows]).tolist(), strict=True):
-        if code >= 0:
-            good, asked = counts.get(voter.names[code], (0, 0))
-            counts[voter.names[code]] = (good + right, asked + 1)
-    return counts
+def _gold_tasks(text, winner, rows):
+    """(voter, task, right) of each of these rows that has a voter; a task is a pair of images, whichever side each was
+    on, or what else names it. Raises UnknownOutcome for an answer that names none."""
+    right = (_outcomes(text["gold"].take(rows), "gold") == winner[rows]).tolist()
+    voter, pair, *rest = (
+        text[name].take(rows).to_pylist() for name in ("voter", "pair_id", "image_a", "image_b", "prompt_id")
+    )
+    found = []
+    for who, known, a, b, prompt, good in zip(voter, pair, *rest, right, strict=True):
+        task = known or ("/".join(sorted((a, b))) if a and b else prompt) or f"task {len(found)}"
+        if who:
+            found.append((who, task, good))
+    return tuple(found)
 
 
 def _names(column, title):

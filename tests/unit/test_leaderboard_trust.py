@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from leaderboard import errors
 from leaderboard.agreement import ballots, shares_of_others
 from leaderboard.board import build
+from leaderboard.gold import FLOOR, GUESSING, gold_weights
 from leaderboard.sheets import SHEETS
 from leaderboard.study import Study
-from leaderboard.trust import FLOOR, agreement_weights, gold_weights, trust, trusted
+from leaderboard.trust import agreement_weights, trust, trusted
 from leaderboard.votes import votes_from_rows
 from tests.leaderboard_crowd import crowd
 from tests.leaderboard_rows import row, simulated
@@ -40,16 +41,45 @@ def boards():
 # -- one voter's weight -------------------------------------------------------------------------------------------
 
 
+def answered(voter, right, asked, task="own"):
+    """Gold answers of a voter, to tasks of their own."""
+    return [(voter, f"{task} {voter} {at}", at < right) for at in range(asked)]
+
+
 def test_gold_weights_follow_their_formula():
-    weight = gold_weights([0, 9, 5, 0, 1, 0], [0, 10, 5, 1, 4, 50])
+    """Tasks that nobody else answered are as easy as expected, and the weight is that of the smoothed share."""
+    records = [(0, 0), (9, 10), (5, 5), (0, 1), (1, 4), (0, 50)]
+    answers = [answer for at, record in enumerate(records) for answer in answered(f"u{at}", *record)]
+    weight = gold_weights(answers, [f"u{at}" for at in range(len(records))])
     assert weight[0] == weight[2] == 1.0 and weight[1] == pytest.approx((11.7 / 13 - 0.25) / 0.65)
     assert weight[3] == pytest.approx((2.7 / 4 - 0.25) / 0.65) and weight[4] < weight[3] and weight[5] == FLOOR
 
 
-@given(st.integers(0, 60), st.integers(0, 60))
-def test_a_right_answer_never_lowers_a_weight_and_a_wrong_one_never_raises_it(right, wrong):
-    asked = right + wrong
-    now, better, worse = gold_weights([right, right + 1, right], [asked, asked + 1, asked + 1])
+def test_a_wrong_answer_costs_as_much_as_the_task_is_easy():
+    """By hand: 20 others, of whom all get the easy task right, half the hard one, and none the one marked wrongly."""
+    others = [(f"o{at}", task, good) for at in range(20) for task, good in
+              (("easy", True), ("hard", at % 2 == 0), ("mistaken", False))]  # fmt: skip
+    cost = {}
+    for task, right in (("easy", 20), ("hard", 10), ("mistaken", 0)):
+        weight = gold_weights([*others, ("u", task, False)], ["u"] + [f"o{at}" for at in range(20)])[0]
+        p = (right + 2.7) / 23
+        d = max(0, p - GUESSING) / 0.65
+        assert weight == pytest.approx((1.95 - d * GUESSING) / (1.95 + d * (p - GUESSING)))
+        cost[task] = 1 - weight
+    assert cost["easy"] > 2 * cost["hard"] > 0 and cost["mistaken"] == 0
+
+
+def test_nobody_says_how_easy_a_task_is_by_their_own_answer():
+    alone = gold_weights([("u", "t", False)] * 3, ["u"])
+    assert alone == gold_weights([("u", f"t{at}", False) for at in range(3)], ["u"])
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 8), st.integers(0, 8))
+def test_a_right_answer_never_lowers_a_weight_and_a_wrong_one_never_raises_it(right, wrong, others_right, others_wrong):
+    others = [(f"o{at}", "more", at < others_right) for at in range(others_right + others_wrong)]
+    answers = [*others, *answered("u", right, right + wrong)]
+    now, better, worse = (gold_weights(answers + more, ["u", *(name for name, _, _ in others)])[0]
+                          for more in ([], [("u", "more", True)], [("u", "more", False)]))  # fmt: skip
     assert FLOOR <= worse <= now <= better <= 1
 
 
