@@ -110,6 +110,7 @@ class NoBattle(Refused):
 class GenerationError(ArenaError):
     code = "generation"
     model: str | None = None  # the id of the model at fault, where it is known; for the log, never for a visitor
+    any_model = False  # whether any other model there would have failed as well: none is at fault
 
 
 class BackendUnavailable(GenerationError):

@@ -27,6 +27,12 @@ def _zerogpu(config_dir: Path, memory_gb: float | None, hf_token: str | None) ->
     return ZeroGPUBackend(config_dir, memory_gb, hf_token)
 
 
+def _http(config_dir: Path, memory_gb: float | None, hf_token: str | None) -> Backend:
+    from arena.backends.http import HttpBackend
+
+    return HttpBackend(hf_token)
+
+
 def _fake(config_dir: Path, memory_gb: float | None, hf_token: str | None) -> Backend:
     from arena.backends.fake import FakeBackend
 
@@ -34,7 +40,7 @@ def _fake(config_dir: Path, memory_gb: float | None, hf_token: str | None) -> Ba
 
 
 Factory = Callable[[Path, float | None, str | None], Backend]
-BACKENDS: dict[str, Factory] = {"diffusers": _diffusers, "zerogpu": _zerogpu, "fake": _fake}
+BACKENDS: dict[str, Factory] = {"diffusers": _diffusers, "zerogpu": _zerogpu, "http": _http, "fake": _fake}
 
 
 def make_backend(name: str, *, config_dir: Path, memory_gb: float | None = None,

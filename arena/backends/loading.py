@@ -8,11 +8,12 @@ import json
 import re
 import threading
 import typing
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arena.backends.residency import weight_bytes
+from arena.backends.parts import bytes_in_memory, digest, module_bytes, part_key, weight_files
 
 if TYPE_CHECKING:
     from arena.config import ComponentSource, ModelSettings
@@ -35,7 +36,26 @@ class Loaded:
     revision: str  # the Hub's commit, or "sha256:" and the start of the hash of a local folder
     components: dict[str, str]  # component -> where it came from and at which commit, for those taken from elsewhere
     dtype: str
-    bytes: int
+    parts: dict[str, Any] = field(default_factory=dict)  # part key -> component; see `parts`
+    sizes: dict[str, int] = field(default_factory=dict)  # part key -> bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be read for a model. Its files are on this machine already."""
+
+    model: ModelSettings
+    folder: Path
+    commit: str | None
+    index: dict[str, Any]
+    cls: type
+    dtype: str
+    keys: dict[str, str]  # component -> part key
+    sizes: dict[str, int]  # part key -> bytes once it is read
+
+    def bytes(self, present: Collection[str] = ()) -> int:
+        """What reading it adds where the parts `present` are in memory."""
+        return sum(size for key, size in self.sizes.items() if key not in present)
 
 
 def local_folder(source: str, config_dir: Path) -> Path | None:
@@ -57,13 +77,39 @@ def pipeline_class(index: dict[str, Any], wanted: str | None) -> type:
     return cls
 
 
-def load(model: ModelSettings, *, config_dir: Path, token: str | None, device: str, dtype: str) -> Loaded:
-    """Read the weights, fetching them from the Hub where they are neither local nor cached."""
+def plan(model: ModelSettings, *, config_dir: Path, token: str | None, dtype: str) -> Plan:
+    """Find the files of a model, fetching them from the Hub where they are neither local nor cached."""
+    import diffusers
+
+    how = model.pipeline
+    folder, commit = local_folder(model.source, config_dir), None
+    if folder is None:
+        folder, commit = _snapshot(model.source, INDEX, model.revision, token)
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    cls = pipeline_class(index, how.pipeline_class)
+    if commit is not None:
+        # Components that are replaced are not downloaded.
+        folder = Path(diffusers.DiffusionPipeline.download(
+            model.source, revision=commit, variant=how.variant, token=token, **dict.fromkeys(how.components)
+        ))  # fmt: skip
+    keys, sizes = {}, {}
+    for name, value in index.items():
+        own = isinstance(value, list) and len(value) == 2 and value[1] and name not in how.components
+        if own and (files := weight_files(folder / name, how.variant)):
+            keys[name] = part_key(value[1], folder / name / "config.json", files, dtype)
+            sizes[keys[name]] = bytes_in_memory(files, dtype)
+    return Plan(model, folder, commit, index, cls, dtype, keys, sizes)
+
+
+def load(planned: Plan, *, config_dir: Path, token: str | None, device: str,
+         find: Callable[[str], Any | None] = lambda key: None) -> Loaded:  # fmt: skip
+    """Read the weights. `find` gives a part that is in memory already, by its key."""
     with LOAD_LOCK:
-        return _load(model, config_dir, token, device, dtype)
+        return _load(planned, config_dir, token, device, find)
 
 
-def _load(model: ModelSettings, config_dir: Path, token: str | None, device: str, dtype: str) -> Loaded:
+def _load(planned: Plan, config_dir: Path, token: str | None, device: str,
+          find: Callable[[str], Any | None]) -> Loaded:  # fmt: skip
     import diffusers
     import torch
     import transformers
@@ -74,26 +120,19 @@ def _load(model: ModelSettings, config_dir: Path, token: str | None, device: str
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
 
-    how, torch_dtype = model.pipeline, getattr(torch, dtype)
-    folder = local_folder(model.source, config_dir)
-    commit = None
-    if folder is None:
-        folder, commit = _snapshot(model.source, INDEX, model.revision, token)
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    cls = pipeline_class(index, how.pipeline_class)
-    if commit is not None:
-        # Components that are replaced are not downloaded.
-        folder = Path(diffusers.DiffusionPipeline.download(
-            model.source, revision=commit, variant=how.variant, token=token, **dict.fromkeys(how.components)
-        ))  # fmt: skip
-
+    how, torch_dtype, folder = planned.model.pipeline, getattr(torch, planned.dtype), planned.folder
     # A component that the folder says is absent must be passed as None where the class requires it.
-    given: dict[str, Any] = {name: None for name, value in index.items()
+    given: dict[str, Any] = {name: None for name, value in planned.index.items()
                              if isinstance(value, list) and value and value[0] is None}  # fmt: skip
-    origins: dict[str, str] = {}
+    keys, origins = dict(planned.keys), dict[str, str]()
+    for name, key in planned.keys.items():
+        if (part := find(key)) is not None:
+            given[name] = part
     for name, where in how.components.items():
-        kind = component_class(cls, index, name)
-        given[name], origins[name] = _component(kind, name, where, folder, config_dir, token, torch_dtype)
+        kind = component_class(planned.cls, planned.index, name)
+        keys[name], read, origins[name] = _component(kind, name, where, folder, config_dir, token, planned.dtype)
+        part = find(keys[name])
+        given[name] = read() if part is None else part
     pipeline = diffusers.DiffusionPipeline.from_pretrained(
         folder, dtype=torch_dtype, variant=how.variant, local_files_only=True, **given
     )
@@ -103,7 +142,10 @@ def _load(model: ModelSettings, config_dir: Path, token: str | None, device: str
         pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **changes)
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
-    return Loaded(pipeline, commit or folder_hash(folder), origins, dtype, weight_bytes(pipeline.components.values()))
+    modules = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+    parts = {keys.get(name, f"{id(part)}"): part for name, part in modules.items()}
+    return Loaded(pipeline, planned.commit or folder_hash(folder), origins, planned.dtype, parts,
+                  {key: module_bytes(part) for key, part in parts.items()})  # fmt: skip
 
 
 def component_class(cls: type, index: dict[str, Any], name: str) -> type:
@@ -136,12 +178,12 @@ def scheduler_class(changes: dict[str, Any], own: type | None) -> type | None:
     return found
 
 
-def _component(kind: type, name: str, where: ComponentSource, folder: Path, config_dir: Path,
-               token: str | None, dtype) -> tuple[Any, str]:  # fmt: skip
-    """One component from another place, and a line that says which."""
+def _component(kind: type, name: str, where: ComponentSource, folder: Path, config_dir: Path, token: str | None,
+               dtype: str) -> tuple[str, Callable[[], Any], str]:  # fmt: skip
+    """One component from another place: its part key, what reads it, and a line that says where it is from."""
     import torch
 
-    local = local_folder(where.source, config_dir)
+    local, torch_dtype = local_folder(where.source, config_dir), getattr(torch, dtype)
     inside = f"{where.subfolder}/" if where.subfolder else ""
     if where.file:
         if local:
@@ -149,17 +191,21 @@ def _component(kind: type, name: str, where: ComponentSource, folder: Path, conf
         else:
             root, commit = _snapshot(where.source, inside + where.file, where.revision, token)
             path, origin = root / inside / where.file, f"{where.source}@{commit}/{inside}{where.file}"
-        return _from_file(kind, folder / name, path, dtype), origin
+        key = part_key(kind, folder / name / "config.json", [path], dtype)
+        return key, lambda: _from_file(kind, folder / name, path, torch_dtype), origin
     probe = inside + ("tokenizer_config.json" if kind.__name__ == "AutoTokenizer" else
                       "scheduler_config.json" if "Scheduler" in kind.__name__ else "config.json")  # fmt: skip
     revision, origin = None, f"{where.source}/{inside}".rstrip("/")
     if local is None:
         _, revision = _snapshot(where.source, probe, where.revision, token)
         origin = f"{where.source}@{revision}/{inside}".rstrip("/")
+        key = f"{kind.__name__}:{origin}:{dtype}"  # its weights are fetched as they are read
+    else:
+        key = part_key(kind, local / probe, weight_files(local / inside, None), dtype)
     arguments: dict[str, Any] = {"subfolder": where.subfolder or "", "token": token, "revision": revision or "main"}
     if issubclass(kind, torch.nn.Module):
-        arguments["dtype"] = dtype
-    return kind.from_pretrained(str(local or where.source), **arguments), origin
+        arguments["dtype"] = torch_dtype
+    return key, lambda: kind.from_pretrained(str(local or where.source), **arguments), origin
 
 
 def _from_file(kind: type, config: Path, weights: Path, dtype):
@@ -199,7 +245,5 @@ def folder_hash(folder: Path) -> str:
     """The start of a SHA-256 over the names and bytes of a local folder's weights and settings."""
     total = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.suffix in _HASHED and p.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{digest}\n".encode())
+        total.update(f"{path.relative_to(folder).as_posix()}\0{digest(path)}\n".encode())
     return f"sha256:{total.hexdigest()[:16]}"

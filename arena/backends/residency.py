@@ -1,13 +1,13 @@
-"""Which pipelines stay in memory: those used last, within a budget of bytes."""
+"""Which pipelines stay in memory: those used last, within a budget of bytes. Parts that they share count once."""
 
 from __future__ import annotations
 
 import gc
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arena.backends.loading import Loaded
@@ -31,37 +31,56 @@ class Shelf:
     def keys(self) -> list[str]:
         return list(self._loaded)
 
-    def get(self, key: str, expected: int, load: Callable[[], Loaded]) -> Loaded:
-        """The pipeline of `key`. Where it must be loaded, room for `expected` bytes is made first."""
+    @property
+    def bytes(self) -> int:
+        """What is taken, every part counted once."""
+        return sum({part: size for one in self._loaded.values() for part, size in one.sizes.items()}.values())
+
+    def find(self, part: str) -> Any | None:
+        """A part that some pipeline here has."""
+        return next((one.parts[part] for one in self._loaded.values() if part in one.parts), None)
+
+    def get(self, key: str, adds: Callable[[Collection[str]], int], load: Callable[[], Loaded]) -> Loaded:
+        """The pipeline of `key`. Where it must be loaded, room is made first for what it `adds` (bytes) to the parts
+        that stay."""
         if key not in self._loaded:
-            self._make_room(expected)
+            self._make_room(adds)
             self._loaded[key] = load()
         self._loaded.move_to_end(key)
-        self._make_room(0, keep=key)  # it may have turned out larger than expected
+        self._make_room(lambda _: 0, keep=key)  # it may have turned out larger than expected
         return self._loaded[key]
 
     def take(self, key: str) -> Loaded | None:
         """Remove and return a pipeline."""
         return self._loaded.pop(key, None)
 
+    def keep_only(self, key: str) -> bool:
+        """Give up all other pipelines; whether there were any."""
+        others = [other for other in self._loaded if other != key]
+        for other in others:
+            del self._loaded[other]
+        self.free()
+        return bool(others)
+
     def clear(self) -> None:
         self._loaded.clear()
-        self._free()
+        self.free()
 
-    def _make_room(self, wanted: int, keep: str | None = None) -> None:
+    def free(self) -> None:
+        """Give back what nobody refers to any more."""
+        gc.collect()  # pipelines hold reference cycles; without this the memory stays taken until some later pass
+        self._release()
+
+    def _make_room(self, adds: Callable[[Collection[str]], int], keep: str | None = None) -> None:
         evicted = False
-        while sum(one.bytes for one in self._loaded.values()) + wanted > self.budget:
+        while self.bytes + adds({part for one in self._loaded.values() for part in one.sizes}) > self.budget:
             key = next((key for key in self._loaded if key != keep), None)
             if key is None:
                 break
             del self._loaded[key]
             evicted = True
         if evicted:
-            self._free()
-
-    def _free(self) -> None:
-        gc.collect()  # pipelines hold reference cycles; without this the memory stays taken until some later pass
-        self._release()
+            self.free()
 
 
 def budget_bytes(memory_gb: float | None, device: str) -> int:
@@ -97,13 +116,9 @@ def free_memory() -> int:
         return free
 
 
-def weight_bytes(components) -> int:
-    """The bytes of all parameters and buffers; tensors shared between components are counted once."""
+def free_for_pictures(device: str) -> int:
+    """Bytes that a call may take for activations: free on the device, or held in torch's cache for later use."""
     import torch
 
-    seen: dict[int, int] = {}
-    for component in components:
-        if isinstance(component, torch.nn.Module):
-            for tensor in (*component.parameters(), *component.buffers()):
-                seen[tensor.data_ptr()] = max(tensor.nbytes, seen.get(tensor.data_ptr(), 0))
-    return sum(seen.values())
+    cached = torch.cuda.memory_reserved() - torch.cuda.memory_allocated() if device.startswith("cuda") else 0
+    return free_bytes(device) + cached

@@ -15,28 +15,23 @@ import contextvars
 import functools
 import multiprocessing
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.backends.base import Cancelled, Generated, Progress, Request
-from arena.backends.diffusers_backend import DiffusersBackend, Told
+from arena.backends.diffusers_backend import DiffusersBackend, Told, key_of
+from arena.backends.loans import BUSY, Loans, refused
 from arena.backends.problems import unavailable
-from arena.errors import GenerationCancelled, GenerationError
+from arena.errors import BackendTimeout, GenerationCancelled, GenerationError
 
 if TYPE_CHECKING:
     from arena.backends.loading import Loaded
     from arena.config import ModelSettings
 
-# What a visitor reads for each title that `spaces` gives its errors; other titles read like the last one.
-MESSAGES = {
-    "ZeroGPU quota exceeded": "The GPU time for new images is used up for now. Ready battles cost none.",
-    "ZeroGPU illegal duration": "Your remaining GPU time is too short for two new images. Ready battles cost none.",
-    "ZeroGPU queue timeout": "All GPUs are busy. Please vote on a ready battle, then try again.",
-    "ZeroGPU client error": "No GPU is free right now. Please vote on a ready battle, then try again.",
-}
-LONGEST = 120  # seconds that are asked for at most; asking for more is refused or waits longer
+QUEUE = 90.0  # seconds until a GPU is there, at most: the queue gives up after 60
 POLL = 0.1  # seconds between two looks at a worker's progress
 
 # Shared with the workers, which are forked later: the number of the last withdrawn call, and progress.
@@ -44,7 +39,6 @@ _fork = multiprocessing.get_context("fork") if hasattr(os, "fork") else multipro
 _withdrawn = _fork.Value("q", 0)
 _progress = _fork.Value("d", 0.0)
 
-_seconds: dict[str, float] = {}  # model -> how long its last image took, for the next loan's length
 _parent: ZeroGPUBackend | None = None  # in a worker: what it inherited
 _worker: _Worker | None = None  # in a worker: its own backend
 
@@ -59,6 +53,7 @@ class ZeroGPUBackend(DiffusersBackend):
         self._on_space = on_space()
         super().__init__(config_dir, memory_gb, hf_token, device="cpu" if self._on_space else None)
         self._calls = 0
+        self.loans = Loans()
         if self._on_space:
             _parent = self
             gpu_task()  # `spaces` looks for decorated functions when the app is launched
@@ -78,20 +73,28 @@ class ZeroGPUBackend(DiffusersBackend):
             self.loaded(model)
         self._calls += 1
         _progress.value = 0.0
+        late = time.monotonic() + QUEUE + 2 * self.loans.seconds(requests)
         pool = ThreadPoolExecutor(1, thread_name_prefix="zerogpu")
         try:
             future = pool.submit(contextvars.copy_context().run, _borrow, list(requests), self._calls)
             while not wait([future], timeout=POLL).done:
+                # A worker stops at its next step; a place in the queue for a GPU is given up only when it is
+                # reached, which nobody waits for.
                 if cancelled():
-                    # A worker stops at its next step; a place in the queue for a GPU is given up only when it
-                    # is reached, which nobody waits for.
                     _withdrawn.value = self._calls
                     raise GenerationCancelled("The request was withdrawn.")
+                if time.monotonic() > late:
+                    _withdrawn.value = self._calls
+                    error = unavailable(
+                        "ZeroGPU", "neither a GPU nor an answer in time", kind=BackendTimeout, message=BUSY
+                    )
+                    error.model, error.any_model = None, True
+                    raise error
                 told(min(_progress.value, 0.99))
-            results = future.result()
+            results, spent = future.result()
         finally:
             pool.shutdown(wait=False)
-        _seconds.update((r.model.id, made.seconds) for r, made in zip(requests, results, strict=True))
+        self.loans.learn(requests, [made.seconds for made in results], spent)
         told(1.0)
         return results
 
@@ -99,19 +102,28 @@ class ZeroGPUBackend(DiffusersBackend):
 class _Worker(DiffusersBackend):
     """In the forked process: takes over what the parent had loaded by then, and reads the rest itself."""
 
-    def _load(self, model: ModelSettings, key: str) -> Loaded:
-        inherited = _parent._shelf.take(key) if _parent is not None and _parent._shelf is not None else None
+    def _fetched(self, model: ModelSettings) -> Loaded:
+        key = key_of(model)
+        inherited = _parent.shelf.take(key) if _parent is not None and key not in self.shelf else None
         if inherited is None:
-            return super()._load(model, key)
-        inherited.pipeline.to(self.device)
-        return inherited
+            return super()._fetched(model)
+
+        def move() -> Loaded:
+            inherited.pipeline.to(self.device)
+            return inherited
+
+        return self.shelf.get(
+            key, lambda here: sum(size for part, size in inherited.sizes.items() if part not in here), move
+        )
 
 
 def _draw(requests: list[Request], call: int, config_dir: Path, memory_gb: float | None,
-          hf_token: str | None) -> list[Generated] | GenerationError:  # fmt: skip
-    """Runs in the worker. An error is returned, not raised: `spaces` would keep nothing but its class's name."""
+          hf_token: str | None) -> tuple[list[Generated], float] | GenerationError:  # fmt: skip
+    """Runs in the worker; the pictures, and the seconds from its start. An error is returned, not raised: `spaces`
+    would keep nothing but its class's name."""
     import torch
 
+    began = time.monotonic()
     global _worker
     if _worker is None:
         torch.set_num_threads(1)  # the parent's pool of threads did not survive the fork; using it would hang
@@ -121,20 +133,14 @@ def _draw(requests: list[Request], call: int, config_dir: Path, memory_gb: float
         _progress.value = fraction
 
     try:
-        return _worker.generate(requests, progress=tell, cancelled=lambda: _withdrawn.value >= call)
+        made = _worker.generate(requests, progress=tell, cancelled=lambda: _withdrawn.value >= call)
     except GenerationError as error:
         return error
+    return made, time.monotonic() - began
 
 
 def _duration(requests: list[Request], *_rest) -> int:
-    """Seconds to ask for: moving the weights, then each image as long as its model last took."""
-    total = 5.0
-    for model in {request.model.id: request.model for request in requests}.values():
-        total += (model.memory_gb or 4) / 2  # GB a second, from main memory
-    for request in requests:
-        steps = request.model.settings.get("num_inference_steps") or 20
-        total += 1.3 * _seconds.get(request.model.id, 2 + 0.4 * steps)
-    return min(LONGEST, round(total))
+    return _parent.loans.seconds(requests)
 
 
 @functools.cache
@@ -145,19 +151,13 @@ def gpu_task():
     return spaces.GPU(duration=_duration)(_draw)
 
 
-def _borrow(requests: list[Request], call: int) -> list[Generated]:
+def _borrow(requests: list[Request], call: int) -> tuple[list[Generated], float]:
     """Run the task; whatever goes wrong on the way to the GPU becomes an error that a visitor can read."""
-    models = ", ".join(sorted({request.model.id for request in requests}))
     here = _parent
     try:
         results = gpu_task()(requests, call, here._config_dir, here._memory_gb, here._token)
-    except Exception as error:  # gr.Error for what spaces foresees, RuntimeError for what it does not
-        if "Connection closed by visitor" in str(error):
-            raise GenerationCancelled("The request was withdrawn.") from error
-        title = getattr(error, "title", None) or type(error).__name__
-        detail = getattr(error, "message", error)
-        raise unavailable(models, f"{title}: {detail}", message=MESSAGES.get(title, MESSAGES["ZeroGPU client error"])
-                          ) from error  # fmt: skip
+    except Exception as error:  # gr.Error for what spaces foresees, RuntimeError and httpx's for what it does not
+        raise refused(error, requests, here.loans) from error
     if isinstance(results, GenerationError):
         raise results
     return results

@@ -1,4 +1,5 @@
-"""What every backend promises, held against all of them: the fake, diffusers on a tiny pipeline, ZeroGPU off-Space."""
+"""What every backend promises, held against all of them: the fake, diffusers on a tiny pipeline, ZeroGPU off-Space,
+and HTTP against a local server."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from arena.backends import BACKENDS, Request, make_backend, reason
 from arena.backends.fake import FakeBackend
 from arena.config import Backend as BackendName
 from arena.config import ModelSettings
-from arena.errors import BackendUnavailable, GenerationCancelled
+from arena.errors import BackendUnavailable, BadSettings, GenerationCancelled, ModelMissing
+from tests.image_server import ImageServer
 
 PROMPT = "a red circle on a blue background"
 SETTINGS = {"num_inference_steps": 3, "guidance_scale": 4.0, "height": 32, "width": 32}
@@ -35,11 +37,18 @@ def house(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def server():
+    with ImageServer() as one:
+        yield one
+
+
 @pytest.fixture(scope="module", params=sorted(BACKENDS))
-def world(request, house):
+def world(request, house, server):
     """A backend and two models that it can run."""
     backend = make_backend(request.param, config_dir=house, memory_gb=1)
-    yield backend, row("one", "one", request.param), row("two", "two", request.param)
+    where = server.url + "/" if request.param == "http" else ""
+    yield backend, row("one", f"{where}one", request.param), row("two", f"{where}two", request.param)
     backend.close()
 
 
@@ -85,6 +94,23 @@ def test_equal_requests_give_equal_pictures_and_other_seeds_or_prompts_others(wo
     assert len({same, seed, prompt}) == 3
 
 
+def test_a_picture_does_not_depend_on_its_batch(world):
+    """Four in one call or one by one: the same to within rounding, which is a grey level or two of 255."""
+    import numpy as np
+
+    backend, one, _ = world
+    together = one if one.backend == "http" else one.model_copy(update={"batch": 4})
+    prompts = (PROMPT, "a", "two green stars and " * 9 + "a moon", "")
+    alone = [run(backend, [Request(one, text, seed)])[0] for seed, text in enumerate(prompts)]
+    made = run(backend, [Request(together, text, seed) for seed, text in enumerate(prompts)])
+    for single, member in zip(alone, made, strict=True):
+        apart = np.abs(np.asarray(single.picture, int) - np.asarray(member.picture, int))
+        assert apart.max() <= 2, "more than rounding"
+    if one.backend in ("diffusers", "zerogpu"):
+        assert {made.settings["batch"]["images"] for made in made} == {4}
+        assert sum(member.seconds for member in made) == pytest.approx(made[0].settings["batch"]["seconds"], abs=1e-3)
+
+
 def test_a_picture_comes_with_all_that_made_it(world):
     backend, one, _ = world
     made = run(backend, [Request(one, PROMPT, 5)])[0]
@@ -117,14 +143,19 @@ def test_a_withdrawn_request_ends_soon(world):
     assert run(backend, [Request(one, PROMPT, 1)]), "the backend goes on working"
 
 
-def test_a_model_that_cannot_be_had_is_a_typed_error_that_does_not_name_it(house):
+def test_a_model_that_cannot_be_had_is_a_typed_error_that_does_not_name_it(house, server):
     missing = row("secret-name", "not-there/secret-name/x", "diffusers")
+    away = row("secret-name", server.url + "/status/404/secret-name", "http")
     fake = FakeBackend(failures={"secret-name": BackendUnavailable("It cannot be had.")})
-    for backend in (fake, make_backend("diffusers", config_dir=house), make_backend("zerogpu", config_dir=house)):
+    backends = [(fake, missing), (make_backend("http", config_dir=house), away),
+                *((make_backend(name, config_dir=house), missing) for name in ("diffusers", "zerogpu"))]  # fmt: skip
+    for backend, model in backends:
         with pytest.raises(BackendUnavailable) as caught:
-            run(backend, [Request(missing, PROMPT, 1)])
+            run(backend, [Request(model, PROMPT, 1)])
         assert "secret" not in str(caught.value)
-        assert backend is fake or "secret-name" in reason(caught.value)
+        if backend is not fake:
+            assert "secret-name" in reason(caught.value) and caught.value.model == "secret-name"
+            assert isinstance(caught.value, ModelMissing if model is away else BadSettings)
 
 
 def test_check_finds_nothing_wrong_with_a_good_row_and_something_with_a_bad_one(world):
@@ -132,3 +163,4 @@ def test_check_finds_nothing_wrong_with_a_good_row_and_something_with_a_bad_one(
     assert backend.check(one) == []
     if not isinstance(backend, FakeBackend):
         assert backend.check(one.model_copy(update={"source": "no/such/folder"}))
+        assert backend.check(one.model_copy(update={"settings": SETTINGS | {"prompt": "mine"}}))

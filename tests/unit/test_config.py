@@ -94,7 +94,7 @@ def test_an_unknown_value_is_reported_with_what_is_allowed():
     rows[3]["backend"] = "difusers"
     (line,) = mistakes(raw(models=rows))
     assert line.startswith('arena.yaml: models[3].backend: unknown "difusers"; one of diffusers, ')
-    assert line.endswith("zerogpu, fake") and " or " not in line
+    assert line.endswith("zerogpu, http, fake") and " or " not in line
 
 
 @pytest.mark.parametrize(
