@@ -11,6 +11,15 @@ GUESSING = 0.25  # one of four outcomes at random
 FLOOR = 0.1  # nobody is silenced: an estimate may be wrong, and no model loses its last link to the others
 
 
+def gold_counts(answers):
+    """(voter, task, right) each -> {voter: (right, asked)}."""
+    counts = {}
+    for voter, _, right in answers:
+        good, asked = counts.get(voter, (0, 0))
+        counts[voter] = (good + right, asked + 1)
+    return counts
+
+
 def gold_weights(answers, voters, guessing=GUESSING):
     """Float64 [V], the weight in [FLOOR, 1] of each of `voters`, from `answers`, (voter, task, right) each.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leaderboard.agreement import shares_of_others
+from leaderboard.gold import gold_counts
 from leaderboard.intervals import wilson
 from leaderboard.votes import A_WINS, BOTH_BAD, BOTH_GOOD
 
@@ -88,7 +89,8 @@ def voters(votes, ballots):
     """The Voters of checked votes; `ballots` are their agreement.Ballots. A voter who answered nothing but gold tasks
     is among them, with no votes."""
     place = {name: code for code, name in enumerate(votes.voter.names)}
-    for name in votes.gold_answers:
+    answers = gold_counts(votes.gold_tasks)
+    for name in answers:
         place.setdefault(name, len(place))
     known = votes.voter.codes >= 0
     code, winner = votes.voter.codes[known], votes.winner[known]
@@ -99,8 +101,8 @@ def voters(votes, ballots):
     shares = shares_of_others(ballots)
     compared = ~np.isnan(shares) & (ballots.voter < ballots.named)
     gold = np.zeros((len(place), 2), np.int64)
-    for name, answers in votes.gold_answers.items():
-        gold[place[name]] = answers
+    for name, counts in answers.items():
+        gold[place[name]] = counts
     columns = {
         "votes": count(code),
         "both_good": count(code[winner == BOTH_GOOD]),

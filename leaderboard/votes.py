@@ -35,7 +35,7 @@ class Votes:
     `winner` int8 [n] indexes OUTCOMES; `created_at` int64 [n], milliseconds UTC or NO_TIME; the rest Coded [n].
     `pair_id` names the pair of images where the source has no image ids; `voter_name` is there for voters who
     agreed to be named; `signed_in` is "true" or "false". A vote whose `gold` names an outcome is a task with a
-    known answer: it never counts; `gold_tasks` are its (voter, task, right), and `gold_answers` sums them up per voter.
+    known answer: it never counts; `gold_tasks` are its (voter, task, right).
     `weight` float64 [n] is what each vote counts in a rating, None where all count 1.
     `total` counts the rows of the source and `left_out` says by reason why some do not count; `notes` are sentences
     that a reader of these votes must know because of the source's format. `covariates` {name: float64 [n]} holds what
@@ -73,15 +73,6 @@ class Votes:
 
     def __len__(self):
         return len(self.winner)
-
-    @property
-    def gold_answers(self):
-        """{voter: (right, asked)} over the tasks with a known answer."""
-        counts = {}
-        for voter, _, right in self.gold_tasks:
-            good, asked = counts.get(voter, (0, 0))
-            counts[voter] = (good + right, asked + 1)
-        return counts
 
     def where(self, rows):
         """Only these rows (a mask, row numbers or a function that gives them), with the same vocabularies and the same

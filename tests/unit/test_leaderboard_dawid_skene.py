@@ -105,7 +105,7 @@ def test_where_all_are_honest_neither_finds_anybody():
     votes, _, _ = simulated(np.random.default_rng(7), adversarial=0, careless=0)
     _, accuracy, _, _ = fitted(votes)
     weight = trust(votes, agreement=True).weight
-    assert weight.mean() > 0.9 and weight.min() > 0.7 and accuracy.min() > 0.5
+    assert weight.mean() > 0.9 and np.quantile(weight, 0.1) > 0.7 and accuracy.min() > 0.5
 
 
 @pytest.mark.skipif(not LLMFAO.exists(), reason="../shared/data/llmfao is not here")

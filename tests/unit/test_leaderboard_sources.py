@@ -33,7 +33,7 @@ def test_extra_may_be_an_object_or_the_text_of_one(tmp_path):
     for extra in ({"gold": "model_a"}, '{"gold": "model_a"}'):
         row = {"model_a": "x", "model_b": "y", "winner": "model_a", "voter": "u", "extra": extra}
         (tmp_path / "v.json").write_text(json.dumps([row]))
-        assert read_votes(tmp_path / "v.json").gold_answers == {"u": (1, 1)}
+        assert read_votes(tmp_path / "v.json").gold_tasks == (("u", "task 0", True),)
 
 
 @pytest.mark.parametrize(("text", "words"), [
