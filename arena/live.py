@@ -49,7 +49,7 @@ class LiveBattles:
                     kept.append(self.stock.keep(prompt, request, picture, private=private))
             except GenerationError as error:
                 self._drop(kept)
-                if tries_left == 0 or cancelled():
+                if tries_left == 0 or cancelled() or error.any_model:
                     raise
                 failed |= {error.model} if error.model else {a, b}
                 for model in failed:

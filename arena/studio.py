@@ -284,7 +284,8 @@ class Studio:
             payload = _CANCELLED
         except ArenaError as error:
             log.warning("a live battle failed: %s", error)
-            payload = {"code": error.code, "message": _FAILED}
+            said = f"{error} Nothing was counted." if getattr(error, "any_model", False) else _FAILED
+            payload = {"code": error.code, "message": said}
         except Exception:
             log.exception("a live battle failed")
         with self._changed:
