@@ -88,6 +88,7 @@ class Arena:
             if self.bank.has(battle.image_a.image_id) and self.bank.has(battle.image_b.image_id):
                 return self._blind(battle)
             self.ledger.void_battle(battle.battle_id, "image missing")
+            self.stock.shelf.release(battle.battle_id)
         self._draws.spend(voter, "so many new battles")
         battle = self.stock.serve(self.rng, voter, category)
         if battle is None:
@@ -98,6 +99,7 @@ class Arena:
         """Give up an open battle; it counts for nobody."""
         battle = self._battle_of(battle_id, voter)
         self.ledger.void_battle(battle.battle_id, "skipped")
+        self.stock.shelf.release(battle.battle_id)
 
     def image(self, token: str) -> tuple[bytes, str]:
         """(bytes, media type) of the picture that is served under `token`. Raises UnknownBattle."""

@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from arena.errors import GenerationCancelled, GenerationError, ImageRejected
 from arena.guard import PromptRules
 from arena.intake import Awaited, awaited
 from arena.ledger import Ledger
-from arena.matchmaking import Gains, Pairing, Shelf
+from arena.matchmaking import Gains, Overlap, Pairing, Shelf
 from arena.records import Battle, Image, Prompt, dumps, new_id
 from arena.served import SeenBy, Uses
 
@@ -60,14 +61,18 @@ class Stock:
         self.pairing = Pairing({m.id: m.family for m in config.contenders}, floor=settings.floor,
                                different_families=settings.different_families,
                                gains=gains if settings.sampling == "active" else None)  # fmt: skip
-        self.shelf = Shelf(self.pairing)
+        overlap = Overlap(settings.overlap, ledger, self._pair) if settings.overlap else None
+        self.shelf = Shelf(self.pairing, overlap)
         self.curated: list[Prompt] = []
         self._listed: list[Prompt] = []  # the same, in the order in which they are filled first
         self._current: set[str] = set()  # their ids
         self._seen, self._drawing = SeenBy(ledger), threading.Lock()
         self._uses, self._counting = Uses(ledger), threading.Lock()
         self._spent: dict[Slot, set[int]] = {}  # seeds of retired images, and of those that were rejected
-        self._wanted: list[tuple[Prompt, str]] = []  # (prompt, model) that the bank lacks; the first wanted is last
+        self._wanted: deque[tuple[Prompt, str]] = (
+            deque()
+        )  # (prompt, model) that the bank lacks; the first wanted is last
+        self._named: set[Slot] = set()  # the same
         self._awaited: set[Slot] = set()  # whose picture is still on the Hub
         self._lock = threading.Lock()
 
@@ -95,9 +100,11 @@ class Stock:
         prompts = {prompt.prompt_id: prompt for prompt in self.ledger.prompts() if self._serves(prompt)}
         for prompt_id, prompt in prompts.items():
             self.shelf.add(prompt, images.get(prompt_id, []))
+        self.shelf.look_again()
         with self._lock:
             self._awaited = waiting
             self._wanted.clear()
+            self._named.clear()
         for prompt in (*self.curated, *(p for p in prompts.values() if p.prompt_id not in self._current)):
             self._want(prompt)
 
@@ -112,7 +119,8 @@ class Stock:
                     self.shelf.add(prompt, [image])
                 elif self.config.bank.fill and image.model in self.contenders:
                     with self._lock:
-                        self._wanted.insert(0, (prompt, image.model))
+                        self._put(prompt, image.model)
+        self.shelf.look_again()
 
     def needs(self, picture: Awaited) -> bool:
         """Whether it could be served if it were here, and nothing is in its place."""
@@ -130,7 +138,7 @@ class Stock:
         """A battle for this voter, of images that they were never shown, in the ledger when this returns; None when
         nothing is left for them. One at a time, so that no two draws at once can show one image twice."""
         with self._drawing:
-            draw = self.shelf.draw(rng, voter, self._seen.of(voter), category)
+            draw = self.shelf.draw(rng, self._seen.of(voter), category)
             if draw is None:
                 return None
             battle = Battle(new_id(), voter, draw.prompt, draw.image_a, draw.image_b, "anonymous", "bank",
@@ -200,11 +208,11 @@ class Stock:
             self.make(wanted, studio, studio.busy)
         except GenerationCancelled:
             with self._lock:
-                self._wanted.append(found)
+                self._put(*found, first=True)
             raise
         except GenerationError:
             with self._lock:
-                self._wanted.insert(0, found)
+                self._put(*found)
             studio.rest(wanted.model)
             raise
         studio.recovered(wanted.model)
@@ -251,6 +259,15 @@ class Stock:
         """A curated prompt that has left arena.yaml is not served any more; its votes stay."""
         return prompt.prompt_source == "voter" or prompt.prompt_id in self._current
 
+    def _pair(self, prompt_id: str, one: str, other: str) -> tuple[Prompt, Image, Image] | None:
+        """A pair that is under way is finished, though an image of it may be retired by now."""
+        prompt, *images = self.ledger.prompt(prompt_id), self.ledger.image(one), self.ledger.image(other)
+        if prompt is None or None in images or not self._serves(prompt):
+            return None
+        if all(i.model in self.contenders and not i.private and self.bank.has(i.image_id) for i in images):
+            return prompt, *images
+        return None
+
     def _retired(self, image_id: str) -> bool:
         most = self.config.bank.retire_after
         return most is not None and self._uses[image_id] >= most
@@ -273,11 +290,19 @@ class Stock:
         with self._lock:
             for at in range(len(self._wanted) - 1, -1, -1):
                 prompt, model = self._wanted[at]
-                if not self._lacks(prompt, model):
+                lacks = self._lacks(prompt, model)
+                if not lacks or model not in resting:
                     del self._wanted[at]
-                elif model not in resting:
-                    return self._wanted.pop(at)
+                    self._named.discard((prompt.prompt_id, model))
+                    if lacks:
+                        return prompt, model
         return None
+
+    def _put(self, prompt: Prompt, model: str, *, first: bool = False) -> None:
+        """Want this image after all others, or before them."""
+        if (prompt.prompt_id, model) not in self._named:
+            self._named.add((prompt.prompt_id, model))
+            (self._wanted.append if first else self._wanted.appendleft)((prompt, model))
 
     def _want(self, prompt: Prompt) -> None:
         """List what the bank lacks of a prompt. The order of models is a hash's, so that a half-filled bank
@@ -287,4 +312,5 @@ class Stock:
         with self._lock:
             lacking = [m for m in self.contenders if self._lacks(prompt, m)]
             lacking.sort(key=lambda m: hashlib.sha256(f"{prompt.prompt_id}/{m}".encode()).digest())
-            self._wanted[:0] = [(prompt, m) for m in reversed(lacking)]
+            for model in lacking:
+                self._put(prompt, model)

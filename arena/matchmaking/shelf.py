@@ -10,47 +10,13 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from arena.matchmaking.pairs import Pairing
+from arena.matchmaking.draws import Draw, Seen, on_sides
+from arena.matchmaking.overlap import Overlap
+from arena.matchmaking.pairs import Pair, Pairing
 from arena.records import Image, Prompt
 
-if TYPE_CHECKING:
-    from arena.matchmaking.overlap import Overlap
-
 _LOOKS = 8  # random looks at a category before it is searched through
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """A battle to be: images on their sides, and the probability of this pair of models given the prompt and what
-    could be served of it."""
-
-    prompt: Prompt
-    image_a: Image
-    image_b: Image
-    probability: float
-
-
-@dataclass(slots=True)
-class Seen:
-    """What a voter was shown: ids."""
-
-    prompts: set[str] = field(default_factory=set)
-    images: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, battles: Iterable[tuple[str, str, str]]) -> Seen:
-        """From (prompt_id, image_id, image_id) of each."""
-        seen = cls()
-        for battle in battles:
-            seen.add(*battle)
-        return seen
-
-    def add(self, prompt_id: str, *image_ids: str) -> None:
-        self.prompts.add(prompt_id)
-        self.images.update(image_ids)
 
 
 class _Bag:
@@ -87,6 +53,7 @@ class Shelf:
         self._images: dict[str, dict[str, Image]] = {}  # of a prompt, by model, in the order of the models' ids
         self._prompts: dict[str, Prompt] = {}
         self._by_category: dict[str, _Bag] = {}  # prompts with two images at least
+        self._dry: dict[str, dict[str, Image]] = {}  # the images of a prompt of which no pair is left to begin
         self._lock = threading.RLock()
 
     def add(self, prompt: Prompt, images: Iterable[Image]) -> None:
@@ -119,18 +86,33 @@ class Shelf:
         with self._lock:
             return {category: len(bag) for category, bag in self._by_category.items() if len(bag)}
 
-    def draw(self, rng: random.Random, voter: str, seen: Seen, category: str | None = None) -> Draw | None:
+    def draw(self, rng: random.Random, seen: Seen, category: str | None = None) -> Draw | None:
         """A battle for a voter who was shown `seen`, or None when nothing is left for them."""
         with self._lock:
+            if self.overlap:
+                self.overlap.follow()
             categories = [category] if category is not None else list(self._by_category)
             rng.shuffle(categories)
             for again in (False, True):
                 for name in categories:
-                    draw = self.overlap.draw(rng, voter, seen, name, again) if self.overlap else None
+                    draw = self.overlap.draw(rng, seen, name, again) if self.overlap else None
                     draw = draw or self._draw_in(rng, seen, name, again)
                     if draw:
                         return draw
         return None
+
+    def release(self, battle_id: str) -> None:
+        """This battle was skipped, or can't be shown: its pair is free for others."""
+        if self.overlap:
+            with self._lock:
+                self.overlap.release(battle_id)
+                self._dry.clear()
+
+    def look_again(self) -> None:
+        """Pictures came, or prompts: what is under way and could not be served may be servable now."""
+        if self.overlap:
+            with self._lock:
+                self.overlap.look_again()
 
     def _draw_in(self, rng: random.Random, seen: Seen, category: str, again: bool) -> Draw | None:
         """Of a prompt that is new to the voter, or, `again`, of one that they know."""
@@ -156,12 +138,24 @@ class Shelf:
         models = sorted(fresh.values())  # of two that made the very same picture, one
         if len(models) < 2:
             return None
-        begun = self.overlap.begun(prompt_id, row) if self.overlap else ()
+        begun = self._begun(prompt_id, row) if self.overlap else ()
+        if begun is None:
+            return None
         offers = self.pairing.offers(models, mixed=self.pairing.mixed(row), without=begun)
         if offers is None:
             return None
         pair, probability = offers.draw(rng)
         return Draw(self._prompts[prompt_id], *on_sides(rng, *(row[model] for model in pair)), probability)
+
+    def _begun(self, prompt_id: str, row: dict[str, Image]) -> set[Pair] | None:
+        """The pairs that were drawn before; None where those are all that there are."""
+        if self._dry.get(prompt_id) is row:
+            return None
+        begun = self.overlap.begun(prompt_id, row)
+        if begun and self.pairing.offers(list(row), mixed=self.pairing.mixed(row), without=begun) is None:
+            self._dry[prompt_id] = row
+            return None
+        return begun
 
     def _set(self, prompt_id: str, row: dict[str, Image]) -> None:
         self._images[prompt_id] = row
@@ -170,8 +164,3 @@ class Shelf:
             bag.add(prompt_id)
         else:
             bag.discard(prompt_id)
-
-
-def on_sides(rng: random.Random, one: Image, other: Image) -> tuple[Image, Image]:
-    """(a, b): either order is as likely."""
-    return (one, other) if rng.random() < 0.5 else (other, one)

@@ -77,9 +77,9 @@ def test_pairs_come_as_often_as_declared(case):
         shelf.add(prompt, [image(prompt, m) for m in rng.sample(MODELS, 4 - rng.randint(0, case.lacking))])
     seen = Seen()
     for _ in range(case.seen):
-        draw = shelf.draw(rng, "ann", seen)
+        draw = shelf.draw(rng, seen)
         seen.add(draw.prompt.prompt_id, draw.image_a.image_id, draw.image_b.image_id)
-    draws = [shelf.draw(rng, "ann", seen) for _ in range(20_000)]
+    draws = [shelf.draw(rng, seen) for _ in range(20_000)]
     declared = {}
     for draw in draws:
         assert declared.setdefault((draw.prompt.prompt_id, pair_of(draw)), draw.probability) == draw.probability
@@ -98,7 +98,7 @@ def test_the_coin_of_sides_is_fair_for_every_pair_and_prompt():
     rng = random.Random(4)
     sides = Counter()
     for _ in range(30_000):
-        draw = shelf.draw(rng, "ann", NOTHING)
+        draw = shelf.draw(rng, NOTHING)
         sides[draw.prompt.prompt_id, *pair_of(draw), draw.image_a.model == pair_of(draw)[0]] += 1
     pairs = {key[:-1] for key in sides}
     statistic = sum((sides[*key, True] - sides[*key, False]) ** 2 / (sides[*key, True] + sides[*key, False])
@@ -110,7 +110,7 @@ def test_active_sampling_prefers_what_the_ratings_want_and_keeps_a_floor():
     rule = pairing(gains={pair: float(pair == ("m1", "m4")) for pair in combinations(MODELS, 2)}, floor=0.3)
     shelf, _ = stocked(rule=rule)
     rng = random.Random(1)
-    declared = {pair_of(d): d.probability for d in (shelf.draw(rng, "ann", NOTHING) for _ in range(500))}
+    declared = {pair_of(d): d.probability for d in (shelf.draw(rng, NOTHING) for _ in range(500))}
     assert declared.pop(("m1", "m4")) == pytest.approx(0.3 / 6 + 0.7)
     assert list(declared.values()) == pytest.approx([0.3 / 6] * 5)
 
@@ -143,13 +143,13 @@ def test_models_of_one_family_meet_only_where_a_prompt_has_no_others():
     shelf.add(alone, [image(alone, "m1"), image(alone, "m2")])
     rng = random.Random(1)
     for _ in range(300):
-        draw = shelf.draw(rng, "ann", NOTHING)
+        draw = shelf.draw(rng, NOTHING)
         same = FAMILIES[draw.image_a.model] == FAMILIES[draw.image_b.model]
         assert same == (draw.prompt.category == "Alone")
     shelf.add(alone, [image(alone, "m3")])
-    assert {pair_of(shelf.draw(rng, "ann", NOTHING, "Alone")) for _ in range(50)} == {("m1", "m3"), ("m2", "m3")}
+    assert {pair_of(shelf.draw(rng, NOTHING, "Alone")) for _ in range(50)} == {("m1", "m3"), ("m2", "m3")}
     same = stocked(rule=pairing(FAMILIES, different_families=False))[0]
-    assert {pair_of(same.draw(rng, "ann", NOTHING)) for _ in range(200)} == set(combinations(MODELS, 2))
+    assert {pair_of(same.draw(rng, NOTHING)) for _ in range(200)} == set(combinations(MODELS, 2))
 
 
 def test_both_images_are_of_one_prompt_and_so_of_one_complexity():
@@ -160,7 +160,7 @@ def test_both_images_are_of_one_prompt_and_so_of_one_complexity():
             shelf.add(prompt, [image(prompt, m) for m in MODELS])
     rng = random.Random(2)
     for _ in range(200):
-        draw = shelf.draw(rng, "ann", NOTHING)
+        draw = shelf.draw(rng, NOTHING)
         assert draw.image_a.prompt_id == draw.image_b.prompt_id == draw.prompt.prompt_id
 
 
@@ -170,7 +170,7 @@ def test_categories_are_balanced_whatever_their_size():
         prompt = Prompt.make(f"big {i}", category="Painting")
         shelf.add(prompt, [image(prompt, m) for m in MODELS])
     rng = random.Random(5)
-    drawn = Counter(shelf.draw(rng, "ann", NOTHING).prompt.category for _ in range(4000))
+    drawn = Counter(shelf.draw(rng, NOTHING).prompt.category for _ in range(4000))
     assert fits(drawn, {"Anime": 2000, "Painting": 2000})
 
 
@@ -178,43 +178,43 @@ def test_categories_are_balanced_whatever_their_size():
 def test_a_voter_sees_every_prompt_once_before_any_twice_and_no_image_twice(rule):
     shelf, rows = stocked(prompts=2, rule=rule)
     rng, seen, shown, prompts = random.Random(1), Seen(), [], []
-    while (draw := shelf.draw(rng, "ann", seen)) is not None:
+    while (draw := shelf.draw(rng, seen)) is not None:
         images = draw.image_a.image_id, draw.image_b.image_id
         seen.add(draw.prompt.prompt_id, *images)
         shown += images
         prompts.append(draw.prompt.prompt_id)
     assert set(prompts[: len(rows)]) == {p.prompt_id for p in rows}
     assert len(shown) == len(set(shown)) == len(rows) * 4, "four images are two battles"
-    assert shelf.draw(rng, "bob", NOTHING), "for others there are still all of them"
+    assert shelf.draw(rng, NOTHING), "for others there are still all of them"
 
 
 def test_a_fresh_replicate_brings_a_prompt_back_to_who_has_seen_it():
     shelf, [prompt] = stocked(prompts=1, categories=("Anime",), models=("m1", "m2"))
     rng = random.Random(1)
-    first = shelf.draw(rng, "ann", NOTHING)
+    first = shelf.draw(rng, NOTHING)
     seen = Seen.of([(prompt.prompt_id, first.image_a.image_id, first.image_b.image_id)])
-    assert shelf.draw(rng, "ann", seen) is None
+    assert shelf.draw(rng, seen) is None
     shelf.add(prompt, [image(prompt, "m1")])
-    assert shelf.draw(rng, "ann", seen) is None, "the other image is still the one that they know"
+    assert shelf.draw(rng, seen) is None, "the other image is still the one that they know"
     shelf.add(prompt, [image(prompt, "m2")])
-    assert shelf.draw(rng, "ann", seen).prompt == prompt
+    assert shelf.draw(rng, seen).prompt == prompt
 
 
 def test_the_category_asked_for_is_the_category_served():
     shelf, _ = stocked()
-    assert {shelf.draw(random.Random(i), "ann", NOTHING, "Painting").prompt.category for i in range(20)} == {"Painting"}
-    assert shelf.draw(random.Random(1), "ann", NOTHING, "Nothing here") is None
+    assert {shelf.draw(random.Random(i), NOTHING, "Painting").prompt.category for i in range(20)} == {"Painting"}
+    assert shelf.draw(random.Random(1), NOTHING, "Nothing here") is None
 
 
 def test_a_prompt_with_one_image_is_not_served():
     shelf, prompt = Shelf(pairing()), Prompt.make("alone", category="Anime")
     one, two = image(prompt, "m1"), image(prompt, "m2")
     shelf.add(prompt, [one])
-    assert shelf.draw(random.Random(1), "ann", NOTHING) is None and shelf.sizes() == {}
+    assert shelf.draw(random.Random(1), NOTHING) is None and shelf.sizes() == {}
     shelf.add(prompt, [two])
-    assert shelf.draw(random.Random(1), "ann", NOTHING).probability == 1.0 and shelf.sizes() == {"Anime": 1}
+    assert shelf.draw(random.Random(1), NOTHING).probability == 1.0 and shelf.sizes() == {"Anime": 1}
     assert shelf.remove(prompt.prompt_id, one.image_id) and not shelf.remove(prompt.prompt_id, one.image_id)
-    assert shelf.draw(random.Random(1), "ann", NOTHING) is None and shelf.sizes() == {}
+    assert shelf.draw(random.Random(1), NOTHING) is None and shelf.sizes() == {}
     assert not shelf.has(prompt.prompt_id, "m1") and shelf.has(prompt.prompt_id, "m2")
 
 
@@ -223,16 +223,16 @@ def test_two_models_that_made_the_very_same_picture_do_not_meet():
     one = image(prompt, "m1")
     twin = Image(one.image_id, prompt.prompt_id, "m2", "", 2, 64, 64, "{}", 0.1, "CPU", 1, "mit")
     shelf.add(prompt, [one, twin])
-    assert shelf.draw(random.Random(1), "ann", NOTHING) is None
+    assert shelf.draw(random.Random(1), NOTHING) is None
     shelf.add(prompt, [image(prompt, "m3")])
-    pairs = {pair_of(shelf.draw(random.Random(i), "ann", NOTHING)) for i in range(40)}
+    pairs = {pair_of(shelf.draw(random.Random(i), NOTHING)) for i in range(40)}
     assert ("m1", "m2") not in pairs and pairs
 
 
 def test_private_images_and_retired_models_are_not_served():
     shelf, prompt = Shelf(pairing()), Prompt.make("x", category="Anime")
     shelf.add(prompt, [image(prompt, "m1"), image(prompt, "gone"), image(prompt, "m2", private=True)])
-    assert shelf.draw(random.Random(1), "ann", NOTHING) is None
+    assert shelf.draw(random.Random(1), NOTHING) is None
 
 
 def test_live_pairs_follow_the_same_rules_and_avoid_failing_models():
