@@ -17,6 +17,7 @@ from arena.records import OPTIONAL, TABLES, Feedback, Image, Point, Prompt, Vote
 SCHEMA_VERSION = 4  # raised with every change of a table
 _NAMED_VOTERS = "CREATE TABLE named_voters (voter TEXT PRIMARY KEY)"
 _FROM_HUB = "from_hub INTEGER NOT NULL DEFAULT 0"
+_VOTES_OF_A_PAIR = "CREATE INDEX votes_of_a_pair ON votes (image_a, image_b)"
 _EXCLUDED_ONCE = "CREATE UNIQUE INDEX excluded_once ON exclusions (vote_id, reason, created_at)"
 # Shards of the dataset whose rows are all here, and pictures of the dataset that the bank has yet to fetch: each is
 # in a row group of the shard at `path`.
@@ -52,6 +53,7 @@ _UPGRADES = {
         f"{_FROM_HUB}, UNIQUE (feedback_id))",
         _own_rows("feedback"),
         f"ALTER TABLE battles ADD COLUMN {_HELD}",
+        _VOTES_OF_A_PAIR,
     ),
 }
 _SQL_TYPES = {"string": "TEXT", "json": "TEXT", "timestamp": "INTEGER", "int64": "INTEGER", "int8": "INTEGER",
@@ -81,6 +83,7 @@ def statements() -> Iterator[str]:
         yield _own_rows(table)
     yield "CREATE UNIQUE INDEX one_vote_a_battle ON votes (battle_id)"
     yield "CREATE INDEX votes_of_a_voter ON votes (voter, seq)"
+    yield _VOTES_OF_A_PAIR
     yield _EXCLUDED_ONCE
     yield "CREATE INDEX images_of_a_prompt ON images (prompt_id)"
     yield ("CREATE TABLE battles (battle_id TEXT PRIMARY KEY, voter TEXT NOT NULL, prompt_id TEXT NOT NULL, "
