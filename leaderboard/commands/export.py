@@ -2,7 +2,7 @@
 
 import argparse
 
-from leaderboard import errors
+from leaderboard import errors, rich
 from leaderboard.commands.common import SOURCE
 from leaderboard.exports import EXPORTS, Material, export
 from leaderboard.formats import FORMATS
@@ -48,7 +48,8 @@ def answer(options, out):
     if not 0 <= options.holdout < 1:
         raise errors.UnknownChoice(f"--holdout must be from 0 to below 1, but is {options.holdout:g}")
     votes = read_votes(options.source, options.mode, options.source_format)
-    material = Material(votes, open_pictures(options.source, images=True), holdout=options.holdout)
+    pictures = open_pictures(options.source, images=True)
+    material = Material(votes, pictures, lambda: rich.of(options.source, votes, pictures), options.holdout)
     written = export(material, options.to, options.out)
     rows = ", ".join(f"{count:,} rows in {split}" for split, count in written.splits.items())
     out.write(f"{options.out}: {rows}\n")

@@ -16,6 +16,8 @@ from leaderboard.exports import (
     open_image_preferences_binarized,
     pick_a_pic,
     rapidata_pairs,
+    rapidata_rich,
+    richhf,
 )
 from leaderboard.exports.base import Material, Written
 from leaderboard.exports.card import card
@@ -32,6 +34,8 @@ EXPORTS = {
         rapidata_pairs,
         imagereward,
         lora,
+        rapidata_rich,
+        richhf,
     )
 }
 

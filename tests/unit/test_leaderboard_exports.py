@@ -3,17 +3,20 @@
 import io
 import json
 import random
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from leaderboard import errors
+from leaderboard import errors, rich
 from leaderboard.commands import main
 from leaderboard.exports import EXPORTS, Material, export
 from leaderboard.pictures import open_pictures
 from leaderboard.votes import OUTCOMES, read_votes, votes_from_rows
 from tests.leaderboard_feedback import picture, world, write
 
+SCORES = ("aesthetics_score", "artifact_score", "misalignment_score", "overall_score")
 EXPERTS = Path(__file__).parents[3] / "shared" / "data" / "imagereward" / "test.json"
 
 
@@ -24,7 +27,12 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def material(source):
-    return Material(read_votes(source), open_pictures(source))
+    return material_of(source)
+
+
+def material_of(source, **more):
+    votes, pictures = read_votes(source), open_pictures(source)
+    return Material(votes, pictures, lambda: rich.of(source, votes, pictures), **more)
 
 
 def load(folder, split="train"):
@@ -158,6 +166,103 @@ def test_fine_tuning_gets_each_preferred_image_once(tmp_path, material):
     assert len({row["image"]["bytes"] for row in rows}) == len(rows) > 10
 
 
+def test_rich_feedback_in_rapidatas_columns_is_what_voters_said(tmp_path, material, source):
+    written = export(material, "rapidata-rich", tmp_path / "out")
+    data = load(tmp_path / "out")
+    assert data.features["image"].__class__.__name__ == "Image" and written.rows == len(data)
+    assert {name: data.features[name].dtype for name in ("alignment_score", "style_score_norm")} == {
+        "alignment_score": "float32", "style_score_norm": "float32"}  # fmt: skip
+    feedback = counted_feedback(source)
+    by_image = {}
+    for row in feedback:
+        by_image.setdefault(row["image_id"], []).append(row)
+    by_path = {row["image"]["path"].split(".")[0]: row for row in undecoded(data)}
+    assert by_path.keys() == by_image.keys()
+    for image_id, given in by_image.items():
+        row = by_path[image_id]
+        # A voter counts once on an image, with the mean of what they said.
+        voters = {}
+        for one in given:
+            voters.setdefault(one["voter"], []).append(one)
+        for name in ("style", "coherence", "alignment"):
+            mean = np.mean([np.mean([one[name] for one in said]) for said in voters.values()])
+            assert row[f"{name}_score"] == pytest.approx(mean, abs=1e-6)
+        words = json.loads(row["word_scores"])
+        assert [word for word, _ in words] == [*row["prompt"].split(), "[No_mistakes]"]
+        assert words[-1][1] == sum(not one["misaligned_words"] for one in given)
+        for at, (_, count) in enumerate(words[:-1]):
+            assert count == sum(at in one["misaligned_words"] for one in given)
+        asked = any(one["coherence_points"] is not None for one in given)
+        assert (row["coherence_heatmap"] is not None) == asked
+        if asked:
+            heat = np.array(row["coherence_heatmap"], np.float32)
+            assert heat.shape == (128, 128) and heat.max() > 0.1
+    norms = [row["alignment_score_norm"] for row in by_path.values()]
+    assert min(norms) == 0 and max(norms) == 1
+
+
+def test_richhf_labels_have_its_direction_its_sizes_and_its_tokens(tmp_path, material, source):
+    from PIL import Image
+
+    export(material, "richhf-18k", tmp_path / "out")
+    found = rich.of(source, material.votes, material.pictures)
+    rows = undecoded(load(tmp_path / "out"))
+    best = max(rows, key=lambda row: row["artifact_score"])
+    worst = min(rows, key=lambda row: row["artifact_score"])
+    mean = {row["filename"].split(".")[0]: found.image(row["filename"].split(".")[0]) for row in (best, worst)}
+    assert [image.scores["coherence"].mean for image in mean.values()] == [
+        pytest.approx(1 + 4 * row["artifact_score"], abs=1e-5) for row in (best, worst)]  # fmt: skip
+    for row in rows:
+        assert all(0 <= row[name] <= 1 for name in SCORES)
+        tokens = re.split("|".join(map(re.escape, ',.?!":; ')), row["prompt"])  # as its published script splits
+        tokens = [token for token in tokens if token]
+        marks = row["prompt_misalignment_label"].split()
+        assert len(marks) == len(tokens) and set(marks) <= {"0", "1"}
+        image = found.image(row["filename"].split(".")[0])
+        missed = {word.text.strip(",.") for word in image.words if word.share >= 0.5}
+        assert {token for token, mark in zip(tokens, marks, strict=True) if mark == "0"} == missed
+        for name, kind in (("artifact_map", "coherence"), ("misalignment_map", "alignment")):
+            assert (row[name] is None) == (image.asked[kind] == 0)
+            if row[name] is not None:
+                grey = Image.open(io.BytesIO(row[name]))
+                assert (grey.size, grey.mode) == ((512, 512), "L")
+                x, y = image.points[kind][0]
+                near = np.asarray(grey)[min(511, int(y * 512)), min(511, int(x * 512))]
+                assert near > 0.9 * 255 / image.asked[kind] - 1, "bright where somebody pointed"
+
+
+def test_a_source_without_feedback_has_none_to_export(tmp_path, source):
+    votes = read_votes(source)
+    for name in ("rapidata-rich", "richhf-18k"):
+        with pytest.raises(errors.NothingToExport, match="no feedback"):
+            export(Material(votes, open_pictures(source)), name, tmp_path / "out")
+
+
+def read_table(source, table):
+    import pyarrow.parquet as pq
+
+    return [
+        row for file in sorted((source / "data" / table).rglob("*.parquet")) for row in pq.read_table(file).to_pylist()
+    ]
+
+
+def counted_feedback(source):
+    """Rows of feedback whose vote counts."""
+    votes = {vote["battle_id"]: vote for vote in read_table(source, "votes")}
+    out = {one["vote_id"] for one in read_table(source, "exclusions")}
+
+    def counts(vote):
+        return vote["mode"] == "anonymous" and vote["vote_id"] not in out
+
+    return [row for row in read_table(source, "feedback") if counts(votes[row["battle_id"]])]
+
+
+def undecoded(data):
+    from datasets import Image
+
+    return list(data.cast_column("image", Image(decode=False)))
+
+
 @pytest.mark.skipif(not EXPERTS.exists(), reason="../shared/data/imagereward is not here")
 def test_rankings_of_experts_come_back_from_their_pairs(tmp_path):
     """Strict rankings, taken apart into pairs and exported, are the same rankings."""
@@ -194,7 +299,7 @@ def check_rankings(tmp_path, prompts):
 @pytest.mark.parametrize("name", list(EXPORTS))
 def test_no_prompt_is_in_both_splits(tmp_path, source, name):
     """A held-out prompt whose other images were trained on would be no test."""
-    material = Material(read_votes(source), open_pictures(source), holdout=0.4)
+    material = material_of(source, holdout=0.4)
     written = export(material, name, tmp_path / "out")
     assert set(written.splits) == {"train", "validation"}
     if name == "imagereward":
