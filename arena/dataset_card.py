@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -20,7 +21,7 @@ import yaml
 from arena.card_figures import Figures, figures
 from arena.config import ArenaConfig, ModelSettings
 from arena.ledger import Ledger
-from arena.records import EXCLUSION_REASONS, TABLES, WINNERS
+from arena.records import EXCLUSION_REASONS, TABLES, WINNERS, dumps
 from arena.shards import features, list_of
 
 FEW_VOTES = 10  # doubling fewer than so many is no news
@@ -127,9 +128,12 @@ _STAMP = re.compile(r"<!-- as of (?P<day>[\d-]+), votes (?P<votes>\d+), made of 
 
 def _made_of(config: ArenaConfig, tables: Collection[str], dataset: str | None) -> str:
     """Changes with all of the card but its figures."""
-    return hashlib.sha256(dataset_card(config, tables, dataset=dataset).encode()).hexdigest()[:16]
+    listed = [table for table in TABLES if table in tables]
+    text = dumps(_metadata(config, listed)) + _prose(config, listed, dataset or ".", "", None)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@lru_cache(2)  # the same card is asked about at every commit, and to read it would hold up votes
 def _is_later(card: str) -> bool:
     """Whether a later version of ours wrote it: its columns are more than we know, and shards need them there."""
     front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
@@ -209,11 +213,15 @@ def _prose(config: ArenaConfig, tables: list[str], source: str, day: str, known:
 
 def _size(known: Figures, day: str) -> list[str]:
     span = f", cast from {known.first} to {known.last}" if known.first else ""
+    said = (
+        f" {_n(known.feedback_voters, 'voter')} said something of {_n(known.feedback_images, 'image')}, in `feedback`."
+    )
     rows = [[f"`{table}`", f"{count:,}"] for table, count in known.rows.items()]
     return [
         "## How much there is",
         f"As of {day}: {_n(known.rows['votes'], 'vote')} on {_n(known.models, 'model')}{span}. The main leaderboard "
-        f"counts {known.counted:,} of them, by {_n(known.voters, 'voter')} on {_n(known.prompts, 'prompt')}.",
+        f"counts {known.counted:,} of them, by {_n(known.voters, 'voter')} on {_n(known.prompts, 'prompt')}."
+        + (said if known.feedback_voters else ""),
         _table(["table", "rows"], rows),
         "The figures on this card are those of the arena that wrote it; where several publish here, each knows the "
         "others' votes as of its last look. The files are what counts.",

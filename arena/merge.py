@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arena.shards import IMAGE_BYTES, ROW_GROUP, ROWS_OTHERWISE, described_schema
+from arena.shards import IMAGE_BYTES, ROW_GROUP, ROWS_OTHERWISE, described_schema, written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ def merge(table: str, sources: Sequence[Path], target: Path) -> int:
     parts = _Parts(table, sources)
     order = parts.order()
     most, step = ROW_GROUP.get(table, ROWS_OTHERWISE), STEP.get(table, ROWS_OTHERWISE)
-    with pq.ParquetWriter(target, parts.schema, compression="zstd") as writer:
+    with pq.ParquetWriter(target, parts.schema, **written(parts.schema)) as writer:
         held: list[pa.Table] = []
 
         def flush() -> None:

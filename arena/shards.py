@@ -73,8 +73,17 @@ def to_parquet(table: str, rows: Sequence[Row]) -> bytes:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise PublishError(f"{table}: a row does not fit the published columns ({error})") from error
     out = pa.BufferOutputStream()
-    pq.write_table(data, out, compression="zstd", row_group_size=ROW_GROUP.get(table, ROWS_OTHERWISE))
+    pq.write_table(data, out, row_group_size=ROW_GROUP.get(table, ROWS_OTHERWISE), **written(schema))
     return out.getvalue().to_pybytes()
+
+
+def written(schema: pa.Schema) -> dict[str, Any]:
+    """How Parquet is to write these columns: compressed, but for pictures, which are so already."""
+    if "image" not in schema.names:
+        return {"compression": "zstd"}
+    others = [*(name for name in schema.names if name != "image"), "image.path"]
+    return {"compression": {**dict.fromkeys(others, "zstd"), "image.bytes": "none"}, "use_dictionary": others,
+            "write_statistics": others}  # fmt: skip
 
 
 class ShardFolder:
