@@ -124,8 +124,14 @@ class Visitor:
         return self
 
     def phase(self, name: str) -> None:
-        """Wait until the stage is in this phase (open, revealed, withdrawn, loading)."""
+        """Wait until the stage is in this phase (open, counted, revealed, withdrawn, loading)."""
         self.page.wait_for_selector(f".ia-stage[data-phase={name}]")
+
+    def reveal(self) -> None:
+        """Once the vote counts, have the models named."""
+        self.phase("counted")
+        self.page.get_by_role("button", name="Reveal").click()
+        self.phase("revealed")
 
     @property
     def prompt(self) -> str:

@@ -30,7 +30,7 @@ def test_a_vote_by_mouse_is_revealed_in_place(visit, votes, names):
     page, first = visitor.page, visitor.prompt
     frame, dock = visitor.box("[data-side=a] .ia-frame"), visitor.box(".ia-dock")
     page.get_by_role("button", name="B is better").dblclick()
-    visitor.phase("revealed")
+    visitor.reveal()
     [vote] = votes()
     assert vote["winner"] == "model_b" and vote["prompt"] == first
     for side in "ab":
@@ -57,11 +57,16 @@ def test_a_vote_by_mouse_is_revealed_in_place(visit, votes, names):
 def test_the_keyboard_does_it_all(visit, votes):
     visitor = visit()
     keyboard, seen = visitor.page.keyboard, []
-    for key, following in zip(CHOICES, ("n", "Space", "n", "Space"), strict=True):
+    for key, asking, following in zip(
+        CHOICES, ("Space", "Enter", "Space", ""), ("n", "Space", "Space", "n"), strict=True
+    ):
         seen.append(visitor.prompt)
         keyboard.press(key)
         keyboard.press(key)  # a second press finds the battle voted
-        visitor.phase("revealed")
+        visitor.phase("counted")
+        if asking:  # who is in a hurry goes on without the names
+            keyboard.press(asking)
+            visitor.phase("revealed")
         keyboard.press(following)
         visitor.phase("open")
     assert [vote["winner"] for vote in votes()] == list(CHOICES.values())
@@ -83,11 +88,14 @@ def test_the_keyboard_goes_on_from_what_it_pressed(visit, votes):
     visitor = visit()
     visitor.page.get_by_role("button", name="Both good").focus()
     visitor.page.keyboard.press("Enter")
-    visitor.phase("revealed")
-    assert visitor.page.evaluate("document.activeElement.className").split()[-1] == "ia-next"
+    visitor.phase("counted")
+    assert visitor.page.evaluate("document.activeElement.className").split()[-1] == "ia-reveal"
     visitor.page.wait_for_function(
         "document.querySelector('[role=status].ia-sr').textContent.includes('both are good')"
     )
+    visitor.page.keyboard.press("Space")
+    visitor.phase("revealed")
+    assert "ia-next" in visitor.page.evaluate("document.activeElement.className").split()
     visitor.page.keyboard.press("Space")
     visitor.phase("open")
     visitor.page.keyboard.press("Space")  # pressed once too often: it votes for nobody
@@ -98,16 +106,16 @@ def test_a_slip_is_taken_back(visit, votes, served):
     visitor = visit()
     page, ledger = visitor.page, served.arena.ledger
     page.keyboard.press("ArrowLeft")
-    visitor.phase("revealed")
+    visitor.phase("counted")
     page.get_by_role("button", name="Take back").click()
     visitor.phase("withdrawn")
-    assert "does not count" in visitor.said(".ia-said")
+    assert "does not count" in visitor.said(".ia-said") and "names are known" not in visitor.said(".ia-said")
     assert not page.locator(".ia-tally").is_visible()
     page.keyboard.press("n")
     visitor.phase("open")
 
     page.keyboard.press("ArrowRight")
-    visitor.phase("revealed")
+    visitor.reveal()
     page.keyboard.press("Space")
     visitor.phase("open")
     page.keyboard.press("u")  # from the next battle, which stays
@@ -139,7 +147,7 @@ def test_skipping_and_choosing_a_category(visit, votes):
         visitor.page.wait_for_function("c => document.querySelector('.ia-chip').textContent === c", arg=category)
         visitor.phase("open")
         visitor.page.keyboard.press("ArrowLeft")
-        visitor.phase("revealed")
+        visitor.reveal()
         visitor.page.keyboard.press("n")
         visitor.phase("open")
         assert visitor.said(".ia-chip") == category
@@ -154,7 +162,7 @@ def test_nothing_names_a_model_before_the_vote(visit, names):
         visitor.page.wait_for_timeout(50)
 
     def told() -> str:
-        texts = [visitor.page.content(), json.dumps(visitor.page.evaluate("Object.keys(localStorage)"))]
+        texts = [visitor.page.content(), visitor.page.evaluate("JSON.stringify([localStorage, sessionStorage])")]
         for answer in visitor.answers:
             texts += [answer.url, json.dumps(answer.all_headers())]
             endless = answer.headers.get("content-type", "").startswith("text/event-stream")
@@ -164,7 +172,13 @@ def test_nothing_names_a_model_before_the_vote(visit, names):
 
     assert not [name for name in names if name.lower() in told()]
     visitor.page.keyboard.press("ArrowLeft")
-    visitor.phase("revealed")
+    visitor.phase("counted")
+    visitor.page.keyboard.press("w")
+    visitor.page.keyboard.press("4")
+    visitor.page.wait_for_timeout(100)
+    assert not [name for name in names if name.lower() in told()], "a vote tells no name until it is asked for"
+    visitor.page.keyboard.press("Escape")
+    visitor.reveal()
     assert [name for name in names if name.lower() in told()], "the reveal is what this test would have found"
 
 
@@ -178,7 +192,7 @@ def test_a_dead_line_loses_nothing(visit, votes):
     assert "not counted yet" in visitor.said(".ia-note") and visitor.prompt == first and votes() == []
     page.context.set_offline(False)
     page.get_by_role("button", name="Send it again").click()
-    visitor.phase("revealed")
+    visitor.reveal()
     assert [vote["prompt"] for vote in votes()] == [first]
     page.keyboard.press("n")
     visitor.phase("open")
@@ -200,6 +214,7 @@ def test_a_vote_whose_answer_was_lost_counts_once(visit, votes):
     visitor.open()
     page.keyboard.press("ArrowLeft")
     page.get_by_role("button", name="Send it again").click()
-    page.wait_for_selector(".ia-stage[data-phase=withdrawn]")
+    visitor.phase("counted")
     assert "has your vote already" in visitor.said(".ia-said")
     assert len(votes()) == 1
+    visitor.reveal()

@@ -27,7 +27,7 @@ def test_who_waits_sees_it_at_once(visit, votes):
     assert "unicorn" in visitor.said(".ia-hint"), "outside of the demonstration models' world"
     assert page.locator(".ia-stage .ia-image").count() == 2
     page.keyboard.press("ArrowRight")
-    visitor.phase("revealed")
+    visitor.reveal()
     [vote] = votes()
     assert (vote["prompt"], vote["prompt_source"], vote["served_from"]) == (OWN, "voter", "live")
     assert page.locator("#ia-own").is_visible() and page.locator("#ia-own").input_value() == ""
@@ -42,7 +42,7 @@ def test_who_votes_meanwhile_is_not_interrupted(visit, votes, brush):
     page.locator("#ia-own").fill("a pink fish")
     page.get_by_role("button", name="Generate").click()
     page.keyboard.press("ArrowLeft")  # the box has let go of the keyboard
-    visitor.phase("revealed")
+    visitor.reveal()
     page.keyboard.press("n")
     visitor.phase("open")
     bank = visitor.prompt
@@ -50,7 +50,7 @@ def test_who_votes_meanwhile_is_not_interrupted(visit, votes, brush):
     page.get_by_role("button", name="Show them").wait_for()
     assert visitor.prompt == bank
     page.keyboard.press("ArrowUp")
-    visitor.phase("revealed")
+    visitor.reveal()
     page.get_by_role("button", name="See your images").click()
     stage_shows(visitor, "a pink fish")
     assert [vote["served_from"] for vote in votes()] == ["bank", "bank"]
@@ -104,7 +104,7 @@ def test_a_private_prompt_is_published_nowhere(visit, votes):
     page.get_by_role("button", name="Generate").click()
     stage_shows(visitor, "my secret garden")
     page.keyboard.press("ArrowDown")
-    visitor.phase("revealed")
+    visitor.reveal()
     assert [vote["prompt"] for vote in votes()] == [""]
 
 

@@ -18,7 +18,7 @@ def test_a_phone_shows_both_pictures_and_the_choices(visit, votes):
     for button in page.locator(".ia-choice").all():
         assert button.bounding_box()["height"] >= 44, "a thumb's width"
     page.get_by_role("button", name="Both bad").tap()
-    visitor.phase("revealed")
+    visitor.reveal()
     assert [vote["winner"] for vote in votes()] == ["both_bad"]
     assert visitor.overflow() <= 0
     page.get_by_role("button", name="Next").tap()
@@ -82,7 +82,7 @@ def test_the_leaderboard_moves_with_a_vote(visit, served):
     before = votes_shown()
     for _ in range(3):
         voter.page.keyboard.press("ArrowLeft")
-        voter.phase("revealed")
+        voter.reveal()
         voter.page.keyboard.press("n")
         voter.phase("open")
     reader.open("/leaderboard")

@@ -1,5 +1,6 @@
 // Which battle is on the stage, and which one comes next. `state.phase` says what may be done:
 // loading (nothing to vote on) -> open -> sending -> revealed | withdrawn -> loading or open ...
+// Where the names wait until they are asked for: sending -> counted -> telling -> revealed.
 
 const state = {
   phase: 'loading',
@@ -13,15 +14,18 @@ const state = {
   turn: 0, // counts what was asked for the stage, so that a late answer to an old wish is dropped
 };
 
+const VOTED = ['counted', 'telling', 'revealed', 'withdrawn'];
+
 function setPhase(phase) {
   state.phase = phase;
   ui.stage.dataset.phase = phase;
   const open = phase === 'open';
   for (const button of ui.choices.children) button.disabled = !open;
   ui.skip.style.visibility = open ? '' : 'hidden'; // it keeps its room
-  ui.choices.hidden = phase === 'revealed' || phase === 'withdrawn';
+  ui.choices.hidden = VOTED.includes(phase);
   ui.after.hidden = !ui.choices.hidden;
-  ui.undo.hidden = phase !== 'revealed';
+  ui.undo.hidden = !['counted', 'revealed'].includes(phase);
+  showWhy();
 }
 
 /** A line above or under the choices: null for none, else a text, whether it is bad news, and what to do about it. */
@@ -53,6 +57,7 @@ function prefetch() {
 
 /** Put a battle on the stage. Both pictures are decoded, so that they appear in one frame. */
 function show(battle) {
+  leaveFeedback();
   state.battle = battle;
   clearReveal();
   note(null);
@@ -79,6 +84,7 @@ function place(side, image) {
 
 /** Nothing to vote on: the frames stay, so that nothing jumps when pictures come. */
 function showEmpty(text) {
+  leaveFeedback();
   state.battle = null;
   clearReveal();
   ui.chip.hidden = true;
@@ -92,7 +98,7 @@ function showEmpty(text) {
 
 /** Go on to the next battle: the visitor's own if one is ready, else the one that was fetched ahead. */
 async function next({ focus = true } = {}) {
-  if (!['revealed', 'withdrawn', 'loading'].includes(state.phase)) return;
+  if (![...VOTED, 'loading'].includes(state.phase)) return;
   const turn = ++state.turn;
   const ready = state.live;
   if (ready) {

@@ -9,7 +9,8 @@ const CHOICES = [
 
 // Which keys do something now: shown where there is a keyboard to press them on.
 const HINTS = [['open', '←', 'A is better'], ['open', '→', 'B is better'], ['open', '↑', 'both good'], ['open', '↓', 'both bad'],
-  ['revealed', 'space', 'next'], ['revealed', 'u', 'take back'], ['withdrawn', 'space', 'next'], ['open revealed withdrawn', '?', 'all keys']];
+  ['counted', 'space', 'reveal'], ['counted', 'n', 'next'], ['revealed', 'space', 'next'], ['reasons', 'w', 'say why'],
+  ['counted revealed', 'u', 'take back'], ['withdrawn', 'space', 'next'], ['open counted revealed withdrawn', '?', 'all keys']];
 
 function buildSide(side) {
   const letter = side.toUpperCase();
@@ -61,6 +62,12 @@ function buildStage(header) {
     counts: el('span.ia-counts'),
     bar: el('div.ia-bar', { 'aria-hidden': 'true' }),
     undo: el('button.ia-btn.ia-undo', { type: 'button', 'aria-keyshortcuts': 'u', onclick: () => undo() }, icon('undo'), el('span', {}, 'Take back')),
+    back: el('button.ia-btn.ia-back', { type: 'button', 'aria-label': 'Close the questions', 'aria-keyshortcuts': 'Escape', hidden: true, onclick: () => closeWhy() }, icon('close')),
+    steps: el('div.ia-steps', { role: 'group', 'aria-label': 'Questions', hidden: true }),
+    turns: el('div.ia-turns', { role: 'group', 'aria-label': 'Picture' }),
+    why: el('button.ia-btn.ia-why', { type: 'button', 'aria-keyshortcuts': 'w', hidden: true, onclick: () => openWhy() }, 'Say why'),
+    reveal: el('button.ia-btn.ia-reveal', { type: 'button', 'aria-keyshortcuts': 'Space Enter', hidden: true, onclick: () => mainAct() }),
+    atOnce: el('label.ia-at-once'),
     next: el('button.ia-btn.ia-next', { type: 'button', 'aria-keyshortcuts': 'Space n', onclick: () => next() }, el('span', {}, 'Next'), icon('next')),
     note: el('p.ia-note'),
     hints: el('p.ia-hints', { 'aria-hidden': 'true' }, ...HINTS.map(([when, key, what]) => el('span', { 'data-when': when }, el('kbd', {}, key), what))),
@@ -69,14 +76,14 @@ function buildStage(header) {
   };
   for (const category of meta.categories || []) ui.filter.append(el('option', { value: category.name }, category.name));
   ui.words = el('div.ia-words', {}, ui.prompt, ui.hint);
-  ui.after = el('div.ia-after', { hidden: true }, ui.undo,
-    el('div.ia-crowd', {}, el('p.ia-crowd-line', {}, ui.said, ui.counts), ui.bar), ui.next);
+  ui.crowd = el('div.ia-crowd', {}, el('p.ia-crowd-line', {}, ui.said, ui.counts), ui.bar);
+  ui.after = el('div.ia-after', { hidden: true }, ui.undo, ui.back, ui.crowd, ui.steps, ui.why, ui.reveal, ui.next);
   ui.dock = el('div.ia-dock', {}, el('div.ia-below', {}, ui.hints, ui.note), ui.choices, ui.after);
   ui.stage = el('section.ia-stage', { 'aria-label': 'Battle', 'data-phase': 'loading' },
     el('div.ia-prompt', {},
       el('div.ia-prompt-top', {}, ui.chip, ui.sub, el('span.ia-space'), el('span.ia-pick', {}, ui.filter, icon('open')), ui.skip),
       ui.words),
-    el('div.ia-pair', {}, ui.a.side, ui.b.side), ui.dock, ui.live);
+    ui.turns, el('div.ia-pair', {}, ui.a.side, ui.b.side), ui.dock, ui.atOnce, ui.live);
   return ui;
 }
 

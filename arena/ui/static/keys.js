@@ -4,32 +4,48 @@ const KEYS = [
   ['←', 'A is better'], ['→', 'B is better'], ['↑', 'Both are good'], ['↓', 'Both are bad'],
   ['Space', 'Next battle (n too)'], ['u', 'Take back the last vote'], ['?', 'This list'],
 ];
+// Where reasons are asked for.
+const WHY_KEYS = [
+  ['Space', 'Reveal the models; then the next battle'], ['n', 'Next battle at once'], ['w', 'Say why'],
+  ['1 – 5', 'Rate the picture; a and b choose one'], ['Enter', 'Go on: the next question, then send'],
+  ['Ctrl Z', 'Undo a mark (Backspace too)'], ['Esc', 'Close the questions'],
+];
 const VOTES = { ArrowLeft: 'model_a', ArrowRight: 'model_b', ArrowUp: 'both_good', ArrowDown: 'both_bad' };
+
+function keyList() {
+  return feedback() ? [...KEYS.slice(0, 4), ...WHY_KEYS, ...KEYS.slice(5)] : KEYS;
+}
 
 function buildKeys() {
   const close = el('button.ia-iconbtn', { type: 'button', 'aria-label': 'Close', onclick: () => dialog.close() }, icon('close'));
   const dialog = el('dialog.ia-keys', { 'aria-label': 'Keys' },
     el('div.ia-keys-head', {}, el('h2', {}, 'Keys'), close),
-    el('dl', {}, ...KEYS.flatMap(([key, what]) => [el('dt', {}, el('kbd', {}, key)), el('dd', {}, what)])),
+    el('dl', {}, ...keyList().flatMap(([key, what]) => [el('dt', {}, el('kbd', {}, key)), el('dd', {}, what)])),
     el('p', {}, 'A vote can be taken back until you cast the next one. It then stays on record as withdrawn, and its battle is not asked again.'));
   dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
   return dialog;
 }
 
 function onKey(event) {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
+  if (event.defaultPrevented || event.isComposing || keys.open || whyKey(event)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const target = event.target instanceof Element ? event.target : document.body;
-  if (keys.open || target.closest('input, textarea, select, [contenteditable=""], [contenteditable="true"], dialog')) return;
+  if (target.closest('input, textarea, select, [contenteditable=""], [contenteditable="true"], dialog')) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (VOTES[key] && state.phase === 'open' && !event.shiftKey) {
     event.preventDefault();
     vote(VOTES[key]);
-  } else if (key === ' ' || key === 'n') {
+  } else if (key === ' ' || key === 'n' || (key === 'Enter' && state.phase === 'counted')) {
     // Space on a focused control is that control's; on Next it is the same thing.
-    if (key === ' ' && target.closest('button, a, summary, label') && target !== ui.next) return;
-    if (!['revealed', 'withdrawn'].includes(state.phase)) return;
+    if (key !== 'n' && target.closest('button, a, summary, label') && target !== ui.next) return;
+    if (!VOTED.includes(state.phase)) return;
+    if (target === ui.next && key === 'Enter') return;
     event.preventDefault();
-    next();
+    if (state.phase === 'counted' && key !== 'n' && target !== ui.next) mainAct();
+    else if (state.phase !== 'telling' || key === 'n') next();
+  } else if (key === 'w') {
+    event.preventDefault();
+    openWhy();
   } else if (key === 'u') {
     undo();
   } else if (key === '?') {

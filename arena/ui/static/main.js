@@ -5,6 +5,7 @@ const header = buildHeader(props.value);
 const ui = buildStage(header);
 const composer = buildComposer();
 const keys = buildKeys();
+buildFeedback();
 header.tools.prepend(el('button.ia-iconbtn.ia-keybtn', { type: 'button', 'aria-label': 'Keys', 'aria-keyshortcuts': '?', title: 'Keys (?)', onclick: () => keys.showModal() }, icon('keys')));
 
 // Where the box for one's own prompt is under the pictures, a button leads there.
@@ -36,7 +37,9 @@ if (remembered && (meta.categories || []).some((category) => category.name === r
   ui.filter.value = state.category = remembered;
 }
 showEmpty('');
-next({ focus: false });
+const begun = feedback() && unfinished();
+if (begun) resume(begun);
+else next({ focus: false });
 try {
   const kept = JSON.parse(sessionStorage.getItem('image-arena-ticket') || 'null');
   if (kept && kept.ticket) { send({ ticket: kept.ticket }); live.prompt = kept.prompt || ''; }

@@ -1,4 +1,5 @@
 // A vote, and what it tells: names, licences, how others voted, how the ratings moved. And taking it back.
+// Where reasons are asked for, the vote counts at once and the names wait until the voter asks for them.
 
 const SAID = Object.fromEntries(CHOICES.map((choice) => [choice.winner, choice.said]));
 
@@ -9,15 +10,19 @@ async function vote(winner) {
   // Disabling the button that was pressed loses the keyboard's place: it goes on from the one that follows.
   state.byKeyboard = ui.choices.contains(document.activeElement);
   const seconds = Math.round(performance.now() - state.shownAt) / 1000;
+  const held = holdsNames();
   setPhase('sending');
   mark(winner);
   note(null);
   try {
-    const { reveal } = await call('vote', { battle_id: battle.battle_id, winner, seconds });
+    const { reveal } = await call('vote', { battle_id: battle.battle_id, winner, seconds, ...(held ? { hold: true } : {}) });
     state.lastVote = battle.battle_id;
     ui.header.votes(1);
     live.votedMeanwhile = true;
-    if (turn === state.turn) showReveal(reveal);
+    if (turn !== state.turn) return;
+    beginFeedback(battle, winner, !held);
+    if (held) showCounted(winner);
+    else showReveal(reveal);
   } catch (error) {
     if (turn === state.turn) refused(error, winner);
   }
@@ -28,7 +33,10 @@ function refused(error, winner) {
   if (error.code === 'already_voted') { // an earlier try had arrived, only its answer was lost
     state.lastVote = state.battle.battle_id;
     ui.header.votes(1);
-    setPhase('withdrawn');
+    if (holdsNames()) {
+      beginFeedback(state.battle, winner, false);
+      showCounted(winner);
+    } else setPhase('withdrawn');
     ui.said.textContent = 'This battle has your vote already.';
   } else if (['unknown_battle', 'battle_expired'].includes(error.code)) {
     setPhase('loading');
@@ -62,6 +70,34 @@ function clearReveal() {
   }
   ui.said.textContent = ui.counts.textContent = '';
   ui.bar.replaceChildren();
+}
+
+/** The vote is on disk; the names wait until they are asked for. */
+function showCounted(winner) {
+  ui.said.textContent = `Your vote counts: ${SAID[winner]}.`;
+  setPhase('counted');
+  showLive();
+  if (state.byKeyboard) ui.reveal.focus({ preventScroll: true });
+  say(`Counted: ${SAID[winner]}. Space reveals the models, w asks you why.`);
+}
+
+/** Ask for the names of the battle that was voted on. */
+async function askNames() {
+  if (state.phase !== 'counted') return;
+  const turn = ++state.turn;
+  state.byKeyboard = ui.after.contains(document.activeElement);
+  setPhase('telling');
+  note(null);
+  try {
+    const { reveal } = await call('reveal', { battle_id: state.battle.battle_id });
+    if (turn !== state.turn) return;
+    if (why.record) why.record.revealed = true;
+    showReveal(reveal);
+  } catch (error) {
+    if (turn !== state.turn) return;
+    setPhase('counted');
+    note(error.message, { bad: true, action: 'Try again', run: askNames });
+  }
 }
 
 function showReveal(reveal) {
@@ -157,9 +193,10 @@ function outcome({ winner, a, b }) {
 /** Take back the last vote. It stays on record, marked as withdrawn; its battle has been revealed and is over. */
 async function undo() {
   const given = state.lastVote;
-  if (!given || state.phase === 'sending') return;
+  if (!given || ['sending', 'telling'].includes(state.phase)) return;
   state.lastVote = null;
-  const here = state.phase === 'revealed' && state.battle && state.battle.battle_id === given;
+  const told = state.phase === 'revealed';
+  const here = ['counted', 'revealed'].includes(state.phase) && state.battle && state.battle.battle_id === given;
   try {
     await call('withdraw', { battle_id: given });
   } catch (error) {
@@ -168,9 +205,10 @@ async function undo() {
     return;
   }
   ui.header.votes(-1);
-  const text = 'Vote taken back: it does not count. This battle is not asked again, since its names are known.';
-  if (here && state.phase === 'revealed') {
+  const text = `Vote taken back: it does not count. This battle is not asked again${told ? ', since its names are known' : ''}.`;
+  if (here && ['counted', 'revealed'].includes(state.phase)) {
     const focused = ui.after.contains(document.activeElement);
+    dropFeedback();
     setPhase('withdrawn');
     unmark();
     ui.said.textContent = text;
