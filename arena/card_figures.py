@@ -42,6 +42,8 @@ class Figures:
     prompts: int  # that were voted on
     busiest_prompt: float | None  # share of the votes on the prompt with the most
     by_voters: float | None  # share of the votes on prompts that visitors wrote
+    feedback_voters: int  # who gave feedback,
+    feedback_images: int  # and on how many images
 
 
 def figures(ledger: Ledger) -> Figures:
@@ -52,6 +54,7 @@ def figures(ledger: Ledger) -> Figures:
     voters = [row["n"] for row in _groups(ledger, "voter")]
     prompts = [row["n"] for row in _groups(ledger, "prompt_id")]
     sources = {row["prompt_source"]: row["n"] for row in _groups(ledger, "prompt_source")}
+    said = ledger.one("SELECT COUNT(DISTINCT voter) AS voters, COUNT(DISTINCT image_id) AS images FROM feedback")
     counted, decisive = sum(winners.values()), winners.get("model_a", 0) + winners.get("model_b", 0)
     low, high = wilson(winners.get("model_a", 0), decisive)
     return Figures(
@@ -62,6 +65,7 @@ def figures(ledger: Ledger) -> Figures:
         both_good=_share(winners.get("both_good", 0), counted), both_bad=_share(winners.get("both_bad", 0), counted),
         categories=tuple((row["category"], row["n"]) for row in _groups(ledger, "category")), prompts=len(prompts),
         busiest_prompt=_share(sum(prompts[:1]), counted), by_voters=_share(sources.get("voter", 0), counted),
+        feedback_voters=said["voters"], feedback_images=said["images"],
     )  # fmt: skip
 
 

@@ -92,12 +92,15 @@ def test_an_arena_without_votes_has_a_card_without_shares(arena):
 def test_the_card_says_what_a_reader_needs(hub, target, arena):
     for k in range(20):
         cast(arena, f"voter{k // 4}", ("model_a", "model_b", "both_bad", "model_a")[k % 4])
+    for side in ("a", "b"):
+        arena.say(arena.ledger.last_vote("voter0"), side)
+    arena.say(arena.ledger.last_vote("voter1"))
     arena.publisher(target).publish_now()
     card = card_of(hub)
     DatasetCard(card)  # what the Hub reads of it
     assert "As of 2026-09-10: 40 votes on 2 models, cast from 2026-09-10 to 2026-09-10" in card
     assert "counts 20 of them, by 5 voters on 1 prompt." in card
-    for line in ("| `votes` | 40 |", "| the most active voter | 20.0% of the votes |",
+    for line in ("| `votes` | 40 |", "| `feedback` | 3 |", "2 voters said something of 2 images", "| the most active voter | 20.0% of the votes |",
                  "| the most active 10% of voters | 20.0% of the votes |", "| both bad | 25.0% of the votes |",
                  "66.7% of 15 votes for one side, 95% interval 41.7% to 84.8%", "| Animals | 20 | 100.0% |",
                  f"python -m leaderboard {DATASET}", "cc-by-4.0", "## To have your votes erased"):  # fmt: skip

@@ -118,6 +118,29 @@ def test_finished_days_become_one_shard_and_everything_loads_at_every_commit(hub
     assert publisher.compact_now() == CompactReport()
 
 
+def test_feedback_is_compacted_like_votes_with_its_lists_and_what_was_not_asked(hub, target, arena, tmp_path):
+    publisher, local = arena.publisher(target), arena.publisher()
+    parts = ({}, {"style": 1}, {"misaligned_words": []}, {"errors": 3, "coherence_points": []}, {"alignment": 2})
+    for vote, given in zip(arena.vote(len(parts)), parts, strict=True):
+        arena.say(vote, "b", **given)
+        local.publish_now()
+    publisher.publish_now()
+    arena.sleep(2)
+    before = sorted(rows(hub, "feedback"), key=lambda row: row["created_at"])
+    assert {str(row["misaligned_words"]) for row in before} == {"[1]", "None", "[]"}
+    assert publisher.compact_now().shards_before == 5  # of feedback: the votes are in one
+    [(path, data)] = shards(hub, "feedback").items()
+    assert read_name(path).large and rows(hub, "feedback") == before
+    schema, ours = pq.read_schema(io.BytesIO(data)), described_schema("feedback")
+    assert schema.equals(ours) and schema.metadata == ours.metadata
+    loaded = hub.client(LOAD, tmp_path / "home", DATASET, "2")
+    assert loaded[1] == loaded[0] and loaded[1]["feedback"] == sorted(row["feedback_id"] for row in before)
+    disk = Ledger(tmp_path / "empty" / "ledger.sqlite")
+    Restorer(disk, Bank(tmp_path / "empty" / "bank"), target, every_seconds=3600).read_now(pictures=False)
+    assert [row for _, row in disk.feedback_after(0)] == [row for _, row in arena.ledger.feedback_after(0)]
+    disk.close()
+
+
 def test_the_same_shards_make_the_same_bytes_wherever_they_come_from(hub, target, arena, tmp_path):
     publish_days(arena, arena.publisher(target))
     for source in (arena, SmallArena(tmp_path / "other")):  # the second one has to download every shard
@@ -416,8 +439,8 @@ def test_a_later_version_adds_a_column_and_everything_still_loads(hub, target, a
     with monkeypatch.context() as later:
         later.setitem(TABLES, "votes", with_dwell)
         row = {**rows(hub)[0], "vote_id": "later", "battle_id": "later", "dwell": 2.5}
-        commit(hub, {later_path: to_parquet("votes", [row]),
-                     "README.md": dataset_card(config(), TABLES, dataset=DATASET).encode()})  # fmt: skip
+        card = dataset_card(config(), TABLES.keys() - {"feedback"}, dataset=DATASET)
+        commit(hub, {later_path: to_parquet("votes", [row]), "README.md": card.encode()})
 
     # This version leaves the later one's shard and card as they are, and goes on publishing beside them.
     assert publisher.compact_now().shards_before == 5

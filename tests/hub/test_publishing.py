@@ -88,11 +88,12 @@ def test_everything_loads_at_every_commit_and_from_the_local_copy(hub, target, a
     assert publisher.publish_now().published_rows == 3
     votes += arena.vote(2)
     arena.ledger.exclude(votes[0].vote_id, "withdrawn")
-    assert publisher.publish_now().published_rows == 3
+    told = arena.say(votes[1])
+    assert publisher.publish_now().published_rows == 4
     assert publisher.publish_now().commits == 0  # nothing is new: nothing is sent
     assert hub.commits(DATASET) == 3
     local = len(list((arena.folder / "dataset").glob("data/*/*/*.parquet")))
-    assert local == len(hub.files(DATASET)) == 5
+    assert local == len(hub.files(DATASET)) == 6
 
     # A column that a later version adds must not make the shards of before unreadable.
     with monkeypatch.context() as later:
@@ -113,10 +114,11 @@ def test_everything_loads_at_every_commit_and_from_the_local_copy(hub, target, a
     assert loaded["local"] == third
     for table, about in third.items():
         assert list(about["columns"]) == list(TABLES[table])
+        lists = {"list<int32>": "List(Value('int32'))",
+                 "list<{x: float32, y: float32}>": "List({'x': Value('float32'), 'y': Value('float32')})"}  # fmt: skip
         for column, kind in features(table).items():
-            assert about["columns"][column] == (
-                "Image(mode=None, decode=True)" if kind == "image" else f"Value('{kind}')"
-            )
+            value = "Image(mode=None, decode=True)" if kind == "image" else f"Value('{kind}')"
+            assert about["columns"][column] == lists.get(kind, value)
 
     assert [row["vote_id"] for row in second["votes"]["rows"]] == [vote.vote_id for vote in votes[:3]]
     for row, vote in zip(third["votes"]["rows"], votes, strict=True):
@@ -124,6 +126,7 @@ def test_everything_loads_at_every_commit_and_from_the_local_copy(hub, target, a
         assert {c: v for c, v in row.items() if c != "created_at"} == expected
         assert row["created_at"].startswith("2026-09-1") and row["created_at"].endswith("+00:00")
     assert [(row["vote_id"], row["reason"]) for row in third["exclusions"]["rows"]] == [(votes[0].vote_id, "withdrawn")]
+    assert [row["feedback_id"] for row in third["feedback"]["rows"]] == [told.feedback_id]
     images = {row["image_id"]: row for row in third["images"]["rows"]}
     assert len(images) == 4 and hidden.image_id not in images
     for image_id, row in images.items():
@@ -132,7 +135,7 @@ def test_everything_loads_at_every_commit_and_from_the_local_copy(hub, target, a
     assert [row["language"] for row in last["prompts"]["rows"]] == ["None", "None", "de"]
 
     status = publisher.status()
-    assert (status.dataset, status.pending_rows, status.published_rows) == (DATASET, 0, 12)
+    assert (status.dataset, status.pending_rows, status.published_rows) == (DATASET, 0, 13)
     assert status.last_commit_at and status.last_error is None
 
 

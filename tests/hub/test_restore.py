@@ -21,13 +21,14 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from arena import intake
 from arena.bank import Bank
 from arena.build import build_arena, replica_name, start
-from arena.errors import AlreadyVoted, NoBattle, RestoreError, UnknownBattle
+from arena.errors import AlreadyGiven, AlreadyVoted, NoBattle, RestoreError, UnknownBattle
 from arena.ledger import Ledger
 from arena.publisher import HubTarget
 from arena.records import TABLES, Prompt, content_id
 from arena.restore import Restorer
 from arena.service import Arena
 from arena.shards import to_parquet
+from arena.tables import to_vote
 from standings import Standings
 from tests.hub.small_arena import DATASET, MODELS, SmallArena
 
@@ -43,10 +44,13 @@ def target(hub) -> HubTarget:
 
 @pytest.fixture
 def first(tmp_path, target) -> SmallArena:
-    """An arena with ten votes, one of them withdrawn, all published."""
+    """An arena with ten votes, one of them withdrawn, and feedback on four images, all published."""
     arena = SmallArena(tmp_path / "first")
     votes = arena.vote(10)
     arena.ledger.exclude(votes[3].vote_id, "withdrawn")
+    for vote in votes[:2]:
+        arena.say(vote, "a")
+        arena.say(vote, "b", errors=1)
     arena.publisher(target).publish_now()
     return arena
 
@@ -90,7 +94,7 @@ def everything(ledger: Ledger) -> dict[str, list[dict]]:
 
 def test_all_that_was_published_comes_back_and_is_never_published_again(hub, first, empty, target, tmp_path):
     report = empty.restorer.read_now()
-    assert report.rows == {"votes": 10, "images": 4, "prompts": 2, "exclusions": 1}
+    assert report.rows == {"votes": 10, "images": 4, "feedback": 4, "prompts": 2, "exclusions": 1}
     assert (report.pictures, report.pictures_awaited, report.left_out, report.unreadable) == (4, 0, 0, ())
     assert everything(empty.ledger) == everything(first.ledger)
     for images in first.images.values():
@@ -127,11 +131,25 @@ def test_a_voter_goes_on_where_they_were(first, empty):
     assert [row["reason"] for _, row in empty.ledger.unsealed("exclusions", -1)] == ["withdrawn"]
 
 
+def test_feedback_goes_on_where_it_was(first, empty):
+    """Without the battle, which is never published: the vote says all that is needed."""
+    empty.restorer.read_now(pictures=False)
+    said, silent = (to_vote(row) for row in empty.ledger.all("SELECT * FROM votes WHERE seq IN (1, 3) ORDER BY seq"))
+    disk = _like(first, empty, first.folder)
+    with pytest.raises(AlreadyGiven):
+        disk.say(said)
+    new = disk.say(silent)
+    assert (new.image_id, new.prompt, new.voter) == (silent.image_a, silent.prompt, silent.voter)
+    assert json.loads(new.extra)["revealed"] is True, "nobody knows whether the names were told"
+    assert [row["feedback_id"] for _, row in empty.ledger.unsealed("feedback", -1)] == [new.feedback_id]
+
+
 def test_a_private_vote_comes_back_without_its_images(first, empty, target):
     secret = Prompt.make("my secret", source="voter")
     first.ledger.add_prompts([secret], private=True)
     first.images[secret.prompt_id] = [first.draw(secret, model, private=True) for model in MODELS]
     vote = first._vote(secret)
+    first.publisher(target).publish_now()
     first.publisher(target).publish_now()
     empty.restorer.read_now()
     assert empty.ledger.vote_of(vote.battle_id) == vote
