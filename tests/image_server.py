@@ -6,6 +6,7 @@ The path says what it does: /status/404, /loading/2 (503 twice, then images), /h
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -76,6 +77,13 @@ class _Handler(BaseHTTPRequestHandler):
         picture.save(file, "PNG")
         self.reply(200, file.getvalue(), "image/png")
 
+    def do_nscale(self, value: str, body: dict) -> None:
+        """As that Inference Provider answers: JSON with the image in base64."""
+        file = io.BytesIO()
+        Pillow.new("RGB", (48, 32), "teal").save(file, "PNG")
+        said = {"data": [{"b64_json": base64.b64encode(file.getvalue()).decode()}]}
+        self.reply(200, json.dumps(said).encode(), "application/json")
+
     def do_status(self, value: str, body: dict) -> None:
         status = int(value.split("/")[0])
         self.reply(status, json.dumps(BODIES.get(status, {"error": "no"})).encode(), "application/json")
@@ -123,12 +131,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes(1_000_000))
 
     def do_bomb(self, value: str, body: dict) -> None:
-        """A PNG of a few bytes that says it has a hundred million pixels."""
+        """A PNG of a few bytes that says it has 36 million pixels."""
 
         def chunk(kind: bytes, data: bytes) -> bytes:
             return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-        head = struct.pack(">IIBBBBB", 10_000, 10_000, 8, 2, 0, 0, 0)
+        head = struct.pack(">IIBBBBB", 6000, 6000, 8, 2, 0, 0, 0)
         png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
         self.reply(200, png, "image/png")
 

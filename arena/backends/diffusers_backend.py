@@ -16,7 +16,7 @@ from arena.backends.checks import check_model
 from arena.backends.problems import kind_of, line, out_of_memory, unavailable
 from arena.backends.residency import GB, Shelf, budget_bytes, free_for_pictures
 from arena.backends.telling import Told
-from arena.errors import BadSettings, GenerationCancelled, GenerationError, OutOfMemory
+from arena.errors import BadSettings, GenerationCancelled, GenerationError, ModelMissing, OutOfMemory
 
 if TYPE_CHECKING:
     from arena.config import ModelSettings
@@ -145,7 +145,9 @@ class DiffusersBackend:
             planned, config_dir=self._config_dir, token=self._token, device=self.device, find=self.shelf.find))  # fmt: skip
 
     def _unloadable(self, model: ModelSettings, error: Exception) -> GenerationError:
-        kind, said = (BadSettings, str(error)) if isinstance(error, loading.WrongRow) else kind_of(error, model.source)
+        kind, said = kind_of(error, model.source)
+        if isinstance(error, loading.WrongRow):
+            kind, said = (ModelMissing if isinstance(error, loading.NoSource) else BadSettings), str(error)
         return unavailable(model.id, f"cannot be loaded: {said}", kind=kind)
 
     def _draw(self, requests: list[Request], step: Callable[[float], None]) -> list[Generated]:

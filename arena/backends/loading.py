@@ -30,6 +30,10 @@ class WrongRow(Exception):
     """The row cannot be loaded as it is written; the text says why."""
 
 
+class NoSource(WrongRow):
+    """What the row names as its source is nowhere."""
+
+
 @dataclass(slots=True)
 class Loaded:
     pipeline: Any
@@ -235,7 +239,7 @@ def _snapshot(source: str, file: str, revision: str | None, token: str | None) -
     from huggingface_hub import hf_hub_download
 
     if not HUB_ID.fullmatch(source):
-        raise WrongRow(f"there is no folder {source} beside arena.yaml, and it is no Hub repository id")
+        raise NoSource(f"there is no folder {source} beside arena.yaml, and it is no Hub repository id")
     path = Path(hf_hub_download(source, file, revision=revision, token=token))
     root = path.parents[file.count("/")]
     return root, root.name
