@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi
 
-from arena import database
+from arena import database, intake
 from arena.__main__ import main
 from arena.bank import Bank
 from arena.errors import ArenaError
@@ -23,8 +23,8 @@ from tests.hub.small_arena import DATASET, SmallArena
 LOAD = """
 import json, sys
 from datasets import load_dataset
-print(json.dumps({name: [row["vote_id"] for row in load_dataset(sys.argv[1], name, split="train")]
-                  for name in ("votes", "exclusions")}))
+print(json.dumps({name: [row[key] for row in load_dataset(sys.argv[1], name, split="train")]
+                  for name, key in (("votes", "vote_id"), ("exclusions", "vote_id"), ("feedback", "voter"))}))
 """
 
 
@@ -55,6 +55,9 @@ def everywhere(hub, folder) -> bytes:
 def published(tmp_path, target) -> tuple[SmallArena, list]:
     arena = SmallArena(tmp_path / "arena")
     votes = arena.vote(6)
+    for vote in votes[2:5]:
+        arena.say(vote, "a")
+        arena.say(vote, "b", style=3)
     arena.ledger.exclude(votes[2].vote_id, "withdrawn")
     arena.publisher(target).publish_now()
     return arena, votes
@@ -63,10 +66,13 @@ def published(tmp_path, target) -> tuple[SmallArena, list]:
 def test_what_is_erased_is_gone_and_the_rest_loads(hub, target, published, tmp_path):
     arena, votes = published
     later = arena.vote(1)  # not sealed yet
+    arena.say(later[0])
     done = eraser(arena, target).erase(votes[2].voter)
-    assert done.rows["votes"] == 1 and done.rows["exclusions"] == 1 and done.dataset_rows == 2
+    assert done.rows["votes"] == 1 and done.rows["exclusions"] == 1 and done.rows["feedback"] == 2
+    assert done.dataset_rows == 4
     kept = [vote.vote_id for vote in [*votes, *later] if vote is not votes[2]]
     loaded = hub.client(LOAD, tmp_path / "home", DATASET)
+    assert sorted(loaded["feedback"]) == sorted([votes[3].voter, votes[4].voter] * 2 + [later[0].voter])
     assert sorted(loaded["votes"]) == sorted(kept) and loaded["exclusions"] == [votes[2].vote_id]
     assert len(HfApi(endpoint=hub.url, token=hub.token).list_repo_commits(DATASET, repo_type="dataset")) == 1
     arena.ledger.close()
@@ -80,12 +86,12 @@ def test_an_erasure_that_was_cut_short_is_finished_by_the_next(hub, target, publ
     arena, votes = published
     hub.faults.add(fault, status=503)
     with pytest.raises(ArenaError):
-        eraser(arena, target).erase(votes[0].voter)
+        eraser(arena, target).erase(votes[3].voter)
     hub.faults.clear()
-    eraser(arena, target).erase(votes[0].voter)
+    eraser(arena, target).erase(votes[3].voter)
     arena.ledger.close()
     left = everywhere(hub, arena.folder)
-    assert votes[0].voter.encode() not in left and votes[1].voter.encode() in left
+    assert votes[3].voter.encode() not in left and votes[1].voter.encode() in left
 
 
 def test_another_replica_drops_the_votes_and_does_not_bring_them_back(hub, target, published, tmp_path):
@@ -93,22 +99,32 @@ def test_another_replica_drops_the_votes_and_does_not_bring_them_back(hub, targe
     other = Ledger(tmp_path / "other" / "ledger.sqlite")
     restorer = Restorer(other, Bank(tmp_path / "other" / "bank"), target, every_seconds=3600)
     restorer.read_now()
-    assert other.counts()["votes"] == 6
+    assert other.counts()["votes"] == other.counts()["feedback"] == 6
+    stale = hub.files(DATASET)
     eraser(arena, target).erase(votes[4].voter)
     restorer.read_now()
     ids = {row["vote_id"] for _, row in other.votes_after(0)}
     assert ids == {vote.vote_id for vote in votes} - {votes[4].vote_id}
+    assert {row["voter"] for _, row in other.feedback_after(0)} == {votes[2].voter, votes[3].voter}
+    for path, data in stale.items():  # as a copy of old shards would, that somebody uploads again
+        table = path.split("/")[1]
+        if table in ("votes", "feedback"):
+            intake.take(other, table, intake.rows_of(table, pq.read_table(io.BytesIO(data))))
+    assert (other.counts()["votes"], other.counts()["feedback"]) == (5, 4)
     other.close()
 
 
 def test_without_a_hub_pending_shards_are_sealed_again(hub, tmp_path):
     arena = SmallArena(tmp_path / "arena")
     votes = arena.vote(3)
+    arena.say(votes[0])
+    arena.say(votes[1])
     arena.publisher().publish_now()
     done = eraser(arena, None).erase(votes[1].voter)
-    assert done.local_files == 1 and done.dataset is None
+    assert done.local_files == 2 and done.dataset is None
     pending = arena.ledger.pending_shards()
-    assert sum(shard.rows for shard in pending if shard.table == "votes") == 2
+    assert {table: sum(shard.rows for shard in pending if shard.table == table) for table in ("votes", "feedback")} == {
+        "votes": 2, "feedback": 1}  # fmt: skip
     arena.ledger.close()
     assert votes[1].voter.encode() not in everywhere(hub, arena.folder)
 
