@@ -61,7 +61,11 @@ def arrive(address, agent, account=""):
 
 def vote(person, battle=None):
     battle = battle or person.next()
-    assert person.vote(battle, seconds=1.5).status_code == 200
+    assert person.vote(battle, seconds=1.5, hold=True).status_code == 200
+    said = {"battle_id": battle["battle_id"], "side": "a", "errors": 5, "misaligned_words": [1],
+            "coherence_points": [[0.25, 0.5]]}
+    assert person.post("/arena/feedback", said).status_code == 200
+    assert person.post("/arena/reveal", {"battle_id": battle["battle_id"]}).status_code == 200
     return battle
 
 def live(person, **request):
@@ -160,9 +164,12 @@ def _bytes(value: object) -> bytes:
 
 def test_the_search_finds_what_is_published(ran):
     """Otherwise the tests below would find nothing however much was there."""
-    assert {table for table, _, _ in ran.cells} == set(TABLES) - {"feedback"}
-    assert holding(ran, PUBLIC) == [("images", "prompt"), ("prompts", "prompt"), ("votes", "prompt")]
-    assert sum((table, column) == ("votes", "vote_id") for table, column, _ in ran.cells) == 9
+    assert {table for table, _, _ in ran.cells} == set(TABLES)
+    assert holding(ran, PUBLIC) == [(table, "prompt") for table in ("feedback", "images", "prompts", "votes")]
+    for table, key in (("votes", "vote_id"), ("feedback", "feedback_id")):
+        assert sum((name, column) == (table, key) for name, column, _ in ran.cells) == 9
+    voters = {(table, value) for table, column, value in ran.cells if column == "voter"}
+    assert len(voters) == 6, "the same three in both"
     assert any(b"PAR1" in data for data in ran.received) and any(b"# Tests" in data for data in ran.received)
     assert {str(value) for table, _, value in ran.cells if table == "exclusions"} & {"withdrawn"}
 
