@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from arena import fill as fill_command
 from arena.config import load_config
 from arena.errors import ArenaError, ConfigError, GenerationError
 from arena.simulate import command as simulation
@@ -24,8 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="validate arena.yaml and its models")
     check.add_argument("--generate", action="store_true", help="also make one image with every model")
-    fill = commands.add_parser("fill", help="make the images that the bank lacks")
-    fill.add_argument("--limit", type=int, default=None, help="stop after so many images")
+    fill = fill_command.add_parser(commands)
+    fill.add_argument("--ray", metavar="ADDRESS", help="make them on a Ray cluster: auto, or host:port of its head")
+    fill.add_argument("--shared", action="store_true", help="with --ray: the data folder is on every machine's disk")
     commands.add_parser("publish", help="seal what is new and commit it now")
     compact = commands.add_parser("compact", help="make small shards of the dataset into large ones")
     compact.add_argument("--today", action="store_true", help="also those of today, however few")
@@ -102,28 +104,17 @@ def _build(arguments: argparse.Namespace):
 
 
 def _fill(arguments: argparse.Namespace) -> int:
-    from arena.backends import reason
-
     arena = _build(arguments)
-    begun, made, failures = time.monotonic(), 0, 0
     try:
-        total = arena.missing() if arguments.limit is None else min(arena.missing(), arguments.limit)
-        while made < total:
-            try:
-                if not arena.fill_one(arena.studio):
-                    break
-                made += 1
-            except GenerationError as error:
-                failures += 1
-                print(f"\n{error.model or 'a model'} rests after a failure: {reason(error)}", file=sys.stderr)
-            pace = (time.monotonic() - begun) / max(1, made)
-            print(f"\r{made}/{total} images, {(total - made) * pace / 60:.1f} minutes left ", end="", file=sys.stderr)
-        print(f"\n{made} images made, {arena.missing()} still missing", file=sys.stderr)
-    except KeyboardInterrupt:
-        print(f"\nstopped; {made} images were made and are kept", file=sys.stderr)
+        wanted = fill_command.chosen(arena, arguments)
+        if not arguments.ray:
+            return fill_command.fill(arena, wanted)
+        from arena.ray_fill import fill_over
+
+        return fill_over(arguments.ray, arena, wanted, arguments.config.parent, shared=arguments.shared,
+                         hf_token=os.environ.get("HF_TOKEN"))  # fmt: skip
     finally:
         arena.close()
-    return 1 if failures else 0
 
 
 def _publish(arguments: argparse.Namespace) -> int:

@@ -83,6 +83,10 @@ class Bank:
         """The stored PNG. Raises FileNotFoundError."""
         return self._path(image_id).read_bytes()
 
+    def size(self, image_id: str) -> int:
+        """Bytes of the stored PNG. Raises FileNotFoundError."""
+        return self._path(image_id).stat().st_size
+
     def has(self, image_id: str) -> bool:
         return self._path(image_id).exists()
 

@@ -177,6 +177,11 @@ class Stock:
         with self._lock:
             return [self._key(p, m) for p in chosen for m in named if self._lacks(p, m)]
 
+    def key(self, prompt: Prompt, model: str) -> Wanted:
+        """The key of the next image that this model is to make of this prompt."""
+        with self._lock:
+            return self._key(prompt, model)
+
     def make(self, wanted: Wanted, studio: Studio, cancelled: Callable[[], bool] = lambda: False) -> Image:
         """Make this image, and put it into bank and ledger and on the shelf. Raises GenerationError, and then nothing
         changed but that a picture which was rejected is not asked for again: the next replicate is."""
@@ -202,8 +207,7 @@ class Stock:
         found = self._next(studio.resting())
         if found is None:
             return False
-        with self._lock:
-            wanted = self._key(*found)
+        wanted = self.key(*found)
         try:  # a live request goes first: what is half done is begun again later
             self.make(wanted, studio, studio.busy)
         except GenerationCancelled:

@@ -22,7 +22,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
     "arena": [
         {"__main__", "ui"},
         {"build"},
-        {"health", "forget"},
+        {"health", "forget", "fill"},
         {"service", "ray_fill"},
         {"live"},
         {"stock", "feedback"},
