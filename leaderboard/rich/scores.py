@@ -39,7 +39,7 @@ def clustered(values, weight, group, groups, voter, item):
     """
     total = np.bincount(group, weight, groups)
     safe = np.where(total > 0, total, 1.0)
-    mean = np.where(total > 0, np.bincount(group, weight * values, groups) / safe, np.nan)
+    mean = _bounded(np.where(total > 0, np.bincount(group, weight * values, groups) / safe, np.nan), values)
     residual = values - mean[group]
     score = weight * residual / safe[group]
     parts = [_spread(score, weight / safe[group], group, groups, codes) for codes in (voter, item)]
@@ -48,8 +48,9 @@ def clustered(values, weight, group, groups, voter, item):
     variance = np.maximum(np.maximum(first, second), first + second - both)
     size = total**2 / np.maximum(np.bincount(group, weight**2, groups), 1e-300)
     everywhere = float(weight @ residual**2 / max(weight.sum(), 1e-300))
-    variance = np.maximum(variance, everywhere / np.maximum(size * (size + 1.0), 1e-300))
-    joined = variance**2 / np.maximum(first**2 / first_degrees + second**2 / second_degrees, 1e-300)
+    variance = np.maximum(variance, everywhere / np.where(total > 0, size * (size + 1.0), 1.0))
+    parted = first**2 / first_degrees + second**2 / second_degrees
+    joined = np.where(parted > 0, variance**2 / np.where(parted > 0, parted, 1.0), np.inf)
     degrees = np.clip(joined, np.minimum(first_degrees, second_degrees), first_degrees + second_degrees)
     half = np.where((voters > 1) & (items > 1), student(degrees) * np.sqrt(variance), np.nan)
     return Means(mean, mean - half, mean + half, np.bincount(group, minlength=groups), voters, items)
@@ -69,15 +70,14 @@ def of_images(values, weight, image, images, voter):
     one = np.bincount(place, weight * values) / np.where(share > 0, share, 1.0)
     total = np.bincount(owner, share, images)
     safe = np.where(total > 0, total, 1.0)
-    mean = np.where(total > 0, np.bincount(owner, share * one, images) / safe, np.nan)
+    mean = _bounded(np.where(total > 0, np.bincount(owner, share * one, images) / safe, np.nan), values)
     voters = np.bincount(owner, minlength=images)
     apart = np.bincount(owner, share * (one - mean[owner]) ** 2, images) / safe * voters  # a sum of squares
     freedom = np.maximum(voters - 1, 0)
     if freedom.sum():
         usual = apart.sum() / freedom.sum()
         variance = (apart + PRIOR_DEGREES * usual) / (freedom + PRIOR_DEGREES)
-        size = total**2 / np.maximum(np.bincount(owner, share**2, images), 1e-300)
-        half = student(freedom + PRIOR_DEGREES) * np.sqrt(variance / np.maximum(size, 1e-300))
+        half = student(freedom + PRIOR_DEGREES) * np.sqrt(variance * np.bincount(owner, share**2, images)) / safe
     else:
         half = np.full(images, np.nan)
     ratings = np.bincount(image, minlength=images)
@@ -93,6 +93,11 @@ def once(image, voter):
 def pairs(first, second):
     """int64 [n]: equal for rows with equal codes in both."""
     return first.astype(np.int64) * (int(second.max(initial=-1)) + 1) + second
+
+
+def _bounded(mean, values):
+    """No mean beyond the values, not even by rounding."""
+    return np.clip(mean, values.min(), values.max()) if len(values) else mean
 
 
 def _spread(score, share, group, groups, codes):

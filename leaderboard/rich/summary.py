@@ -180,7 +180,7 @@ class Rich:
 
     def size(self, image_id):
         """(width, height) of an image in pixels, (1, 1) where it is not known."""
-        picture = self._pictures.picture(image_id) if self._pictures else None
+        picture = None if self._pictures is None else self._pictures.picture(image_id)
         return (picture.width, picture.height) if picture and picture.width and picture.height else (1, 1)
 
     @cached_property

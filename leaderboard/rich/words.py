@@ -84,7 +84,7 @@ def of_image(prompt, rows, feedback, weight, trust):
     found = []
     total = float(trusted[asked].sum())
     for at, text in enumerate(texts):
-        share = float(plain[at]) / voters if voters else None
+        share = min(float(plain[at]) / voters, 1.0) if voters else None
         ends = wilson(share * size, size) if voters else (None, None)
         heavily = float(heavy[at]) / total if total else None
         found.append(Word(at, text, len(asked), int(counted[at]), share, *ends, heavily))
@@ -142,7 +142,7 @@ def missed(feedback, weight, trust, voter, fewest=FEWEST_ASKED):
     rows = []
     for at in np.flatnonzero(counted >= fewest).tolist():
         size = float(total[at] / max(effect[at], 1.0))
-        share = float(part[at] / total[at])
+        share = min(float(part[at] / total[at]), 1.0)
         model, word = divmod(int(key[at]), words)
         rows.append(Missed(feedback.model.names[model], found.texts[word], int(images[at]), int(counted[at]),
                            int(said[at]), share, *wilson(share * size, size), float(trusted[at]),

@@ -66,7 +66,8 @@ def explained(study):
         Column("within_upper", "to", "Upper end of its 95% interval.", "signed"),
     )  # fmt: skip
     found = study.rich.explained
-    rows = tuple({column.key: getattr(effect, column.key) for column in columns} for effect in found.effects)
+    names = {"effect_lower": "lower", "effect_upper": "upper"}
+    rows = tuple({c.key: getattr(effect, names.get(c.key, c.key)) for c in columns} for effect in found.effects)
     notes = list(notes_of(study.rich))
     if found.refused and study.rich.feedback.total:
         notes.append(f"Nothing can be said: {found.refused}.")
