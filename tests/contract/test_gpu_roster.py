@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from arena.backends import Request
-from arena.backends.diffusers_backend import DiffusersBackend
+from arena.backends.diffusers_backend import ALONE, DiffusersBackend
+from arena.backends.http import HttpBackend
 from arena.config import ModelSettings, load_config
 
 ROOT = Path(__file__).parents[2]
 CONFIG = load_config(ROOT / "arena.gpu.yaml")
+OVER_HTTP = load_config(ROOT / "arena.http.yaml")
 PROMPT = "an otter reading a map"
 PX = 64
 
@@ -104,6 +106,51 @@ def test_a_row_makes_a_picture_on_random_weights(row, house):
     wanted = dict(row.pipeline.scheduler)
     assert said["scheduler"]["class"] == wanted.pop("class", said["scheduler"]["class"])
     assert wanted.items() <= said["scheduler"].items()
+
+
+@every_row
+@pytest.mark.filterwarnings("ignore")
+def test_a_picture_does_not_depend_on_the_others_of_its_batch(row, house):
+    """Prompts of very different lengths, drawn together and one by one. In float32, where rounding is a grey level."""
+    import numpy as np
+
+    of, backend = house
+    small = tiny(row, of)
+    small = small.model_copy(update={"pipeline": small.pipeline.model_copy(update={"dtype": "float32"}), "batch": 3})
+    prompts = (PROMPT, "a", "two green stars and " * 9 + "a moon")
+
+    def draw(model, *places):
+        return backend.generate([Request(model, prompts[i], i) for i in places], progress=lambda _: None,
+                                cancelled=lambda: False)  # fmt: skip
+
+    together = draw(small, 0, 1, 2)
+    if row.pipeline.pipeline_class in ALONE:
+        assert "batch" not in together[0].settings
+        return
+    assert together[0].settings["batch"]["images"] == 3
+    for i, member in enumerate(together):
+        alone = draw(small, i)[0]
+        apart = np.abs(np.asarray(alone.picture, int) - np.asarray(member.picture, int))
+        assert apart.max() <= 2 and apart.mean() < 0.05
+
+
+@pytest.mark.parametrize("row", OVER_HTTP.models, ids=lambda row: row.id)
+def test_a_row_over_http_checks(row):
+    """With the variables set that it names, and without them in words that say which."""
+    names = {row.token_env or "HF_TOKEN": "hf_x"}
+    assert HttpBackend("hf_x", environ=names).check(row) == []
+    if not row.source.startswith("http") or row.token_env:
+        missing = HttpBackend(None, environ={}).check(row)
+        assert len(missing) == 1 and (row.token_env or "HF_TOKEN") in missing[0]
+    assert row.licence_url and row.url and row.settings["height"] == row.settings["width"]
+
+
+def test_the_rows_over_http_show_every_way_and_every_key():
+    rows = OVER_HTTP.models
+    assert {row.backend for row in rows} == {"http"}
+    assert {row.source.startswith("http") for row in rows} == {True, False}
+    for key in ("provider", "token_env", "timeout_s", "in_flight"):
+        assert any(getattr(row, key) for row in rows), key
 
 
 def small_dtype(row: ModelSettings) -> str:
