@@ -55,7 +55,8 @@ class LiveBattles:
                 for model in failed:
                     self.studio.rest(model)
                 continue
-            return Drawn(partial(self._show, voter, prompt, kept, probability, private), partial(self._drop, kept))
+            return Drawn((a, b), partial(self._show, voter, prompt, kept, probability, private),
+                         partial(self._drop, kept))  # fmt: skip
         raise BackendUnavailable("no pair of models could draw")
 
     def _show(

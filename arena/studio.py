@@ -34,9 +34,10 @@ _INTERNAL = {"code": "internal", "message": "Something went wrong here; nothing 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Pictures that nobody knows of yet. `show()` makes their battle and returns the event's payload; `drop()`
-    forgets them."""
+    """Pictures by `models` that nobody knows of yet. `show()` makes their battle and returns the event's payload;
+    `drop()` forgets them."""
 
+    models: tuple[str, ...]
     show: Callable[[], dict[str, Any]]
     drop: Callable[[], None] = lambda: None
 
@@ -205,7 +206,7 @@ class Studio:
         now = self.clock()
         began = job.started if job.phase == "drawing" else job.queued
         tick = began + (math.floor((now - began) / TICK + 1e-6) + 1) * TICK
-        return min(tick, job.started + job.plan.shown_at(now - job.started + 1e-6)) if job.phase == "drawing" else tick
+        return min(tick, job.started + job.plan.next_time(now - job.started + 1e-6)) if job.phase == "drawing" else tick
 
     # -- making images -----------------------------------------------------------------------------------
 
@@ -291,7 +292,7 @@ class Studio:
         with self._changed:
             if drawn and not job.cancelled.is_set():  # nobody is woken: that would be told from outside
                 job.drawn = drawn
-                job.due = job.started + job.plan.shown_at(self.clock() - job.started)
+                job.due = job.started + job.plan.shown_at(self.clock() - job.started, drawn.models)
                 return
             self._current = None
             if job.phase == "drawing":

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
                           different_families=config.matchmaking.different_families)  # fmt: skip
     traffic = Traffic(**{field.name: getattr(arguments, field.name) for field in fields(Traffic)})
     setup = Setup(**{field.name: getattr(arguments, field.name) for field in fields(Setup) if field.name in SAYS},
-                  uses=arguments.uses, hold=pace.shown_at)  # fmt: skip
+                  uses=arguments.uses, hold=pace.plan().shown_at)  # fmt: skip
     try:
         outcomes = compare(traffic, setup, found, arguments.policy, arguments.seed)
     except ValueError as error:

@@ -48,7 +48,8 @@ class Machine:
     """Live jobs one after the other, in order; where none waits, what `refill()` returns. A job of the bank gives way
     to a live one as soon as nothing is being loaded, and its work is lost, as in `arena.studio`.
 
-    `hold(seconds)` is how long after its beginning a live job keeps the next one waiting (see `arena.pace`).
+    `hold(seconds, models)` is how long after its beginning a live job that took so long keeps the next one waiting
+    (see `arena.pace`).
     """
 
     events: Events
@@ -56,7 +57,7 @@ class Machine:
     memory_gb: float
     load_gb_s: float
     refill: Callable[[], Job | None] = lambda: None
-    hold: Callable[[float], float] = lambda seconds: seconds
+    hold: Callable[[float, tuple[str, ...]], float] = lambda seconds, models: seconds
     images: int = 0
     generating_s: float = 0.0
     loading_s: float = 0.0
@@ -102,22 +103,21 @@ class Machine:
         job.generating = now + load
         if job.filling and load:  # who came meanwhile goes before the bank
             self.events.at(now + load, lambda: (None if job.ended else self._live_first(), self.turn()))
-        self.events.at(now + load + draw, lambda: self._finish(job, load, draw, len(models)))
+        self.events.at(now + load + draw, lambda: self._finish(job, load, draw, models))
 
-    def _finish(self, job: Job, load: float, draw: float, images: int) -> None:
+    def _finish(self, job: Job, load: float, draw: float, models: tuple[str, ...]) -> None:
         if job.ended:
             return
         job.ended, self._current = True, None
         self.loading_s += load
         self.generating_s += draw
-        self.images += images
+        self.images += len(models)
         if job.filling:
             job.done(load + draw)
         else:
             self._held = True
-            self.events.at(
-                job.begun + max(load + draw, self.hold(load + draw)), lambda: self._release(job, load + draw)
-            )
+            shown = job.begun + max(load + draw, self.hold(load + draw, models))
+            self.events.at(shown, lambda: self._release(job, load + draw))
         self.turn()
 
     def _release(self, job: Job, took: float) -> None:

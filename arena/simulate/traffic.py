@@ -33,14 +33,14 @@ ELO = 400 / math.log(10)
 class Setup:
     """One GPU of `gpu_gb`, of which `reserve_gb` are not for weights, that loads `load_gb_s` gigabytes a second; a
     bank that begins with `bank_prompts` prompts complete, whose images are good for `uses` battles (None: for any
-    number). `hold(seconds)` is when a live battle that took so long is shown."""
+    number). `hold(seconds, models)` is when a live battle that took so long is shown."""
 
     gpu_gb: float = 80.0
     reserve_gb: float = 3.0
     load_gb_s: float = 3.0
     bank_prompts: int = 60
     uses: int | None = None
-    hold: Callable[[float], float] = lambda seconds: seconds
+    hold: Callable[[float, tuple[str, ...]], float] = lambda seconds, models: seconds
 
 
 @dataclass(frozen=True, slots=True)
