@@ -16,14 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from arena.records import feedback_id
 from tests.faults.apps import DATASET
 from tests.faults.crowd import Crowd
 from tests.hub.local_hub import LocalHub
 
 KEYS = {"votes": ("vote_id",), "images": ("image_id",), "prompts": ("prompt_id",),
-        "exclusions": ("vote_id", "reason", "created_at")}  # fmt: skip
-_ARROW = {"string": pa.string(), "bool": pa.bool_(), "int64": pa.int64(), "int8": pa.int8(), "float32": pa.float32(),
-          "float64": pa.float64(), "timestamp[ms, tz=UTC]": pa.timestamp("ms", tz="UTC"),
+        "exclusions": ("vote_id", "reason", "created_at"), "feedback": ("feedback_id",)}  # fmt: skip
+OWN = ("votes", "feedback", "exclusions")  # tables with rows that no other arena has too
+_ARROW = {"string": pa.string(), "bool": pa.bool_(), "int64": pa.int64(), "int32": pa.int32(), "int8": pa.int8(),
+          "float32": pa.float32(), "float64": pa.float64(), "timestamp[ms, tz=UTC]": pa.timestamp("ms", tz="UTC"),
           "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())])}  # fmt: skip
 
 
@@ -50,9 +52,9 @@ def in_ledger(ledger: Path, name: str) -> list[dict[str, Any]]:
 
 
 def missing(hub: LocalHub, ledgers: Iterable[Path]) -> int:
-    """Rows of votes and exclusions that are in a ledger and not on the Hub yet."""
+    """Rows of votes, feedback and exclusions that are in a ledger and not on the Hub yet."""
     return sum(len(_keys(in_ledger(ledger, name), name) - _keys(table(hub, name), name))
-               for ledger in ledgers for name in ("votes", "exclusions"))  # fmt: skip
+               for ledger in ledgers for name in OWN)  # fmt: skip
 
 
 def assert_nothing_lost_and_nothing_twice(hub: LocalHub, ledgers: list[Path], crowds: list[Crowd], *,
@@ -69,7 +71,10 @@ def assert_nothing_lost_and_nothing_twice(hub: LocalHub, ledgers: list[Path], cr
     assert not lost, f"{len(lost)} acknowledged votes are not in the ledger"
     extra = {battle for battle, winner in winners.items() if {**uncertain, **acknowledged}.get(battle) != winner}
     assert not extra, f"{len(extra)} votes that nobody cast"
-    for name in KEYS if alone else ("votes", "exclusions"):
+    said = _assert_feedback_is_kept(kept, [row for ledger in ledgers for row in in_ledger(ledger, "feedback")], crowds)
+    styles = {row["feedback_id"]: row["style"] for row in table(hub, "feedback")}
+    assert styles == said, "the dataset has other feedback than the ledgers"
+    for name in KEYS if alone else OWN:
         there, here = Counter(_key(row, name) for row in table(hub, name)), set()
         for ledger in ledgers:
             here |= _keys(in_ledger(ledger, name), name)
@@ -82,7 +87,27 @@ def assert_nothing_lost_and_nothing_twice(hub: LocalHub, ledgers: list[Path], cr
     withdrawn = {battle for crowd in crowds for battle in crowd.withdrawn}
     assert withdrawn <= out, "a withdrawal that was acknowledged is lost"
     return {"acknowledged": len(acknowledged), "in the dataset": len(table(hub, "votes")), "lost": len(lost),
-            "twice": 0, "withdrawn": len(withdrawn)}  # fmt: skip
+            "twice": 0, "withdrawn": len(withdrawn), "feedback": len(said)}  # fmt: skip
+
+
+def _assert_feedback_is_kept(votes: list[dict], kept: list[dict], crowds: list[Crowd]) -> dict[str, int]:
+    """All that was acknowledged is in a ledger, and nothing that nobody gave. Returns the style of each by its id."""
+    vote_ids = {row["battle_id"]: row["vote_id"] for row in votes}
+    styles = {row["feedback_id"]: row["style"] for row in kept}
+    assert len(styles) == len(kept), "feedback is kept twice"
+
+    def by_id(given: dict[tuple[str, str], int]) -> dict[str, int]:
+        return {feedback_id(vote_ids[battle], side): style for (battle, side), style in given.items()}
+
+    acknowledged, uncertain = {}, {}
+    for crowd in crowds:
+        acknowledged |= by_id(crowd.said)
+        uncertain |= by_id(crowd.unsure)
+    lost = {key for key, style in acknowledged.items() if styles.get(key) != style}
+    assert not lost, f"{len(lost)} of {len(acknowledged)} acknowledged feedbacks are not in the ledger"
+    extra = {key for key, style in styles.items() if {**uncertain, **acknowledged}.get(key) != style}
+    assert not extra, f"{len(extra)} feedbacks that nobody gave"
+    return styles
 
 
 def assert_loads_at_every_commit(hub: LocalHub, *, alone: bool = True) -> int:
@@ -100,7 +125,7 @@ def assert_loads_at_every_commit(hub: LocalHub, *, alone: bool = True) -> int:
         files = {path: file for path, file in commit.tree.items() if path.startswith("data/")}
         assert {path.split("/")[1] for path in files} == set(listed), f"{commit.title}: the card lists {set(listed)}"
         for name, pattern in listed.items():
-            wanted = [(column["name"], _ARROW[column["dtype"]]) for column in features[name]]
+            wanted = [(column["name"], _arrow(column)) for column in features[name]]
             keys: list[tuple] = []
             for path, file in files.items():
                 if fnmatch(path, pattern.replace("**", "*")):
@@ -109,11 +134,21 @@ def assert_loads_at_every_commit(hub: LocalHub, *, alone: bool = True) -> int:
                     rows = _rows(data, KEYS[name])
                     assert rows, f"{path} is empty"
                     keys += [tuple(row.values()) for row in rows]
-            if alone or name in ("votes", "exclusions"):
+            if alone or name in OWN:
                 assert len(keys) == len(set(keys)), f"{commit.title}: {name} has rows twice"
             assert before.get(name, set()) <= set(keys), f"{commit.title}: {name} has lost rows"
             before[name] = set(keys)
     return len(history) - 1
+
+
+def _arrow(column: dict[str, Any]) -> pa.DataType:
+    """The type of a column as the card says it."""
+    if "list" not in column:
+        return _ARROW[column["dtype"]]
+    inside = column["list"]
+    if isinstance(inside, str):
+        return pa.list_(_ARROW[inside])
+    return pa.list_(pa.struct([(field["name"], _ARROW[field["dtype"]]) for field in inside]))
 
 
 @cache

@@ -18,8 +18,10 @@ class Crowd:
         self.urls, self.pause = urls, pause
         self.votes: dict[str, str] = {}  # acknowledged: battle_id -> winner
         self.uncertain: dict[str, str] = {}  # sent, and the answer was lost
+        self.said: dict[tuple[str, str], int] = {}  # acknowledged feedback: (battle_id, side) -> its style
+        self.unsure: dict[tuple[str, str], int] = {}  # sent, and the answer was lost
         self.withdrawn: set[str] = set()  # acknowledged
-        self.refused: list[tuple[int, str]] = []  # answers other than 200 to votes
+        self.refused: list[tuple[int, str]] = []  # answers other than 200 to votes and feedback
         self._leave = threading.Event()
         self._threads = [threading.Thread(target=self._visit, args=(k, random.Random(rng.random())), daemon=True)
                          for k in range(count)]  # fmt: skip
@@ -62,10 +64,24 @@ class Crowd:
                 return
             battle, winner = found.json()["battle"]["battle_id"], rng.choice(OUTCOMES)
             self.uncertain[battle] = winner
-            answer = http.post("/arena/vote", json={"battle_id": battle, "winner": winner})
+            says = rng.random() < 0.3
+            answer = http.post("/arena/vote", json={"battle_id": battle, "winner": winner, "hold": says})
             if answer.status_code != 200:
                 self.refused.append((answer.status_code, answer.text))
                 return
             self.votes[battle] = self.uncertain.pop(battle)
+            if says and not all(self._say(http, battle, side, rng) for side in ("a", "b")[: rng.randrange(1, 3)]):
+                return
             if rng.random() < 0.1 and http.post("/arena/withdraw", json={"battle_id": battle}).status_code == 200:
                 self.withdrawn.add(battle)
+
+    def _say(self, http: httpx.Client, battle: str, side: str, rng: random.Random) -> bool:
+        given = {"style": rng.randrange(1, 6), "errors": 5, "misaligned_words": rng.sample(range(5), 2),
+                 "coherence_points": [[rng.random(), rng.random()]]}  # fmt: skip
+        self.unsure[battle, side] = given["style"]
+        answer = http.post("/arena/feedback", json={"battle_id": battle, "side": side, **given})
+        if answer.status_code != 200:
+            self.refused.append((answer.status_code, answer.text))
+            return False
+        self.said[battle, side] = self.unsure.pop((battle, side))
+        return True

@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.faults.apps import Apps, prepare
 from tests.faults.scenarios import ENDS, FAULTS, Scenario, play, scenarios
 
-COLUMNS = ("acknowledged", "withdrawn", "in the dataset", "commits", "lost", "twice")
+COLUMNS = ("acknowledged", "withdrawn", "feedback", "in the dataset", "commits", "lost", "twice")
 
 
 def main() -> int:

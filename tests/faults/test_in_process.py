@@ -70,9 +70,13 @@ def test_a_history_of_faults_ends_with_every_row_exactly_once(impatient, tmp_pat
         target = HubTarget(DATASET, token=hub.token, endpoint=hub.url, timeout=0.25)
         publishers = [arena.publisher(target)]
         votes: list[str] = []
+        said: list[str] = []
         hub.part_bytes = rng.choice([0, 2000])
         for _ in range(rng.randrange(3, 8)):
-            votes += [vote.vote_id for vote in arena.vote(rng.randrange(4))]
+            for vote in arena.vote(rng.randrange(4)):
+                votes.append(vote.vote_id)
+                for side in ("a", "b")[: rng.randrange(3)]:
+                    said.append(arena.say(vote, side, style=rng.randrange(1, 6)).feedback_id)
             if votes and rng.random() < 0.3:
                 arena.ledger.exclude(rng.choice(votes), "withdrawn")
             trouble = rng.choice(["fault", "fault", "fault", "down", "revoked", "quota", "lag", "cut", "disk", "none"])
@@ -106,6 +110,7 @@ def test_a_history_of_faults_ends_with_every_row_exactly_once(impatient, tmp_pat
             assert sorted(there) == sorted(row[key] for row in in_ledger(ledger, name)), name
         assert len(table(hub, "exclusions")) == len(in_ledger(ledger, "exclusions"))
         assert sorted(row["vote_id"] for row in table(hub, "votes")) == sorted(votes)
+        assert sorted(row["feedback_id"] for row in table(hub, "feedback")) == sorted(said)
         assert_loads_at_every_commit(hub)
 
 
@@ -137,8 +142,9 @@ def test_the_datasets_library_loads_every_config_at_every_commit_of_a_bad_day(im
                 pass
             hub.heal()
         vote = arena.vote(1)[0]
+        arena.say(vote)
         arena.ledger.exclude(vote.vote_id, "withdrawn")
         arena.publisher(target).publish_now()
         loaded = hub.client(LOAD, tmp_path / "home", DATASET)
     assert len(loaded) >= 3 and all(rows > 0 for commit in loaded for rows in commit.values())
-    assert loaded[-1] == {"votes": votes + 1, "images": 4, "prompts": 2, "exclusions": 1}
+    assert loaded[-1] == {"votes": votes + 1, "images": 4, "feedback": 1, "prompts": 2, "exclusions": 1}
