@@ -50,17 +50,16 @@ def painted(mask, shape=(CELLS, CELLS)):
     return mask[np.ix_(rows, columns)].astype(np.float32)
 
 
-def of_rows(feedback, kind, rows, weight, shape=(CELLS, CELLS), size=(1, 1)):
-    """(heatmap float32 `shape`, how many rows were asked) from these `rows` of Feedback, weighing `weight` [n] (of all
-    feedback); zeros where nobody was asked."""
+def of_rows(feedback, kind, asked, placed, weight, shape=(CELLS, CELLS), size=(1, 1)):
+    """float32 `shape`: the heatmap from the rows of Feedback that were `asked`, whose points are numbers `placed` of
+    `feedback.points[kind]`; `weight` [n] is of all feedback. Zeros where nobody was asked."""
     given, masks = feedback.points[kind], feedback.painted[kind]
-    drawn = [row for row in rows.tolist() if row in masks]
-    asked = np.union1d(rows[given.asked[rows]], np.array(drawn, np.int64)).astype(np.int64)
     total = float(weight[asked].sum())
     if not total:
-        return np.zeros(shape, np.float32), len(asked)
-    pointed = np.isin(given.row, asked[~np.isin(asked, drawn)])
-    found = heatmap(given.value[pointed], weight[given.row[pointed]] / total, shape, size)
+        return np.zeros(shape, np.float32)
+    drawn = [row for row in asked.tolist() if row in masks]
+    placed = placed[~np.isin(given.row[placed], drawn)]  # who painted, said it so
+    found = heatmap(given.value[placed], weight[given.row[placed]] / total, shape, size)
     for row in drawn:
         found += np.float32(weight[row] / total) * painted(masks[row], shape)
-    return found, len(asked)
+    return found

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from leaderboard.feedback_formats import CRITERIA
+from leaderboard.rich.scores import HIGHEST, LOWEST
 
 OVERALL = "overall"  # of one voter's ratings of an image, the mean of those that were given
 SHOWN = (*CRITERIA, OVERALL)
@@ -75,3 +78,33 @@ class ImageFeedback:
     no_mistakes: int
     asked: dict
     points: dict
+
+
+def score_of(plain, heavy, at, norm, images):
+    """The Score in place `at` of two scores.Means, without and with trust; `norm` is (lowest, highest), or Nones."""
+    mean, spread = known(plain.mean[at]), None
+    if norm[0] is not None and norm[1] > norm[0]:
+        spread = norm[1] - norm[0]
+    return Score(
+        mean,
+        *_ends(plain, at),
+        known(heavy.mean[at]),
+        *_ends(heavy, at),
+        (mean - norm[0]) / spread if mean is not None and spread else None,
+        int(plain.ratings[at]),
+        int(plain.voters[at]),
+        images if mean is not None else 0,
+    )
+
+
+def known(value):
+    """A number as a float, None for NaN."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _ends(means, at):
+    """The ends of an interval within the scale, or None and None."""
+    lower, upper = means.lower[at], means.upper[at]
+    if not np.isfinite(lower) or not np.isfinite(upper):
+        return None, None
+    return max(float(lower), LOWEST), min(float(upper), HIGHEST)

@@ -9,7 +9,7 @@ from leaderboard.clusters import AUTO
 from leaderboard.feedback import KINDS, read_feedback
 from leaderboard.feedback_formats import CRITERIA
 from leaderboard.rich import alpha, heatmaps, paired, scores, words
-from leaderboard.rich.records import OVERALL, ImageFeedback, ModelFeedback, ModelScores, Score
+from leaderboard.rich.records import OVERALL, ImageFeedback, ModelFeedback, ModelScores, known, score_of
 from leaderboard.tally import UNGROUPED
 from leaderboard.trust import trust as trust_of
 from leaderboard.votes import votes_from_rows
@@ -110,9 +110,9 @@ class Rich:
         images, voters = (_distinct(code, part, len(models)) for part in (feedback.image.codes, self._voter))
         parts = []
         for at, (model, group) in enumerate(zip(models, groups, strict=True)):
-            score = {name: self._score(name, at, plain, heavy, int(count[at]))
+            score = {name: score_of(plain, heavy, at, self.norms[name], int(count[at]))
                      for name, (plain, heavy, _, count) in means.items()}  # fmt: skip
-            others = {name: _known(part[2][at]) for name, part in means.items()}
+            others = {name: known(part[2][at]) for name, part in means.items()}
             parts.append(ModelScores(model, group, score, others, int(rows[at]), int(images[at]), int(voters[at])))
         return tuple(sorted(parts, key=lambda part: (-_mean(part, 0.0), part.model)))
 
@@ -143,25 +143,26 @@ class Rich:
         asked_words = rows[feedback.words.asked[rows]]
         first = {name: _cell(getattr(feedback, name), rows[0])
                  for name in ("model", "prompt_id", "prompt", "category", "sub_category", "complexity")}  # fmt: skip
-        kinds = {kind: np.isin(feedback.points[kind].row, rows) for kind in KINDS}
+        points = {kind: feedback.points[kind].value[self._things[kind][at]] for kind in KINDS}
         return ImageFeedback(
             image_id=image_id,
             **first,
-            scores={name: self._score(name, at, *means, 1) for name, means in self._image_means.items()},
+            scores={name: score_of(*means, at, self.norms[name], 1) for name, means in self._image_means.items()},
             feedback=len(rows),
             voters=len(np.unique(self._voter[rows])),
             words=self.words(image_id),
             asked_words=len(asked_words),
-            no_mistakes=int((~np.isin(asked_words, feedback.words.row)).sum()),
-            asked={kind: int(self._asked(kind)[rows].sum()) for kind in KINDS},
-            points={kind: tuple(map(tuple, feedback.points[kind].value[kinds[kind]].tolist())) for kind in KINDS},
+            no_mistakes=len(np.setdiff1d(asked_words, feedback.words.row[self._things["words"][at]])),
+            asked={kind: int(self._asked[kind][rows].sum()) for kind in KINDS},
+            points={kind: tuple(map(tuple, places.tolist())) for kind, places in points.items()},
         )
 
     def words(self, image_id):
         """The words.Word of an image's prompt, in its order. Raises errors.UnknownChoice."""
         rows = self._rows[self._place(image_id)]
         prompt = next((text for row in rows if (text := _cell(self.feedback.prompt, row))), "")
-        return words.of_image(prompt, rows, self.feedback, self._once_asked, self._weight)
+        asked, marks = rows[self.feedback.words.asked[rows]], self._things["words"][self._places[image_id]]
+        return words.of_image(prompt, self.feedback, asked, marks, self._once_asked, self._weight)
 
     def heatmap(self, image_id, kind, cells=heatmaps.CELLS, trusted=False):
         """float32 [cells, cells] over the image's box, the first row on top: see rich.heatmaps. `kind` is "coherence",
@@ -171,12 +172,10 @@ class Rich:
         if kind not in KINDS:
             raise errors.UnknownChoice(f"no heatmap is called {kind!r}; known are {', '.join((*KINDS, BOTH))}")
         rows = self._rows[self._place(image_id)]
-        asked = rows[self._asked(kind)[rows]]
-        weight = np.zeros(len(self.feedback))
-        weight[asked] = scores.once(self.feedback.image.codes[asked], self._voter[asked])
-        weight = weight * self._weight if trusted else weight
-        shape = (cells, cells)
-        return heatmaps.of_rows(self.feedback, kind, rows, weight, shape, self.size(image_id))[0]
+        asked = rows[self._asked[kind][rows]]
+        weight = self._once_placed[kind] * self._weight if trusted else self._once_placed[kind]
+        placed, shape = self._things[kind][self._places[image_id]], (cells, cells)
+        return heatmaps.of_rows(self.feedback, kind, asked, placed, weight, shape, self.size(image_id))
 
     def size(self, image_id):
         """(width, height) of an image in pixels, (1, 1) where it is not known."""
@@ -277,22 +276,37 @@ class Rich:
     @cached_property
     def _once_asked(self):
         """float64 [n]: what a row counts among those asked about words, so that a voter counts once on an image."""
-        found, rows = np.zeros(len(self.feedback)), np.flatnonzero(self.feedback.words.asked)
+        return self._once(self.feedback.words.asked)
+
+    @cached_property
+    def _once_placed(self):
+        """{kind: float64 [n]}: the same among those asked for points or an area."""
+        return {kind: self._once(asked) for kind, asked in self._asked.items()}
+
+    def _once(self, asked):
+        found, rows = np.zeros(len(self.feedback)), np.flatnonzero(asked)
         found[rows] = scores.once(self.feedback.image.codes[rows], self._voter[rows])
         return found
 
-    def _asked(self, kind):
-        """bool [n]: who was asked for points of a kind, or painted an area."""
-        found = self.feedback.points[kind].asked.copy()
-        found[list(self.feedback.painted[kind])] = True
+    @cached_property
+    def _asked(self):
+        """{kind: bool [n]}: who was asked for points of a kind, or painted an area."""
+        found = {kind: self.feedback.points[kind].asked.copy() for kind in KINDS}
+        for kind, asked in found.items():
+            asked[list(self.feedback.painted[kind])] = True
         return found
+
+    @cached_property
+    def _things(self):
+        """{"words" or a kind of points: for every image the numbers of its things among all}."""
+        given = {"words": self.feedback.words} | self.feedback.points
+        return {name: _parts(self.feedback.image.codes[things.row], len(self.feedback.image.names))
+                for name, things in given.items()}  # fmt: skip
 
     @cached_property
     def _rows(self):
         """The rows of every image, oldest first."""
-        codes = self.feedback.image.codes
-        ends = np.cumsum(np.bincount(codes, minlength=len(self.feedback.image.names)))
-        return np.split(np.argsort(codes, kind="stable"), ends[:-1]) if len(codes) else []
+        return _parts(self.feedback.image.codes, len(self.feedback.image.names))
 
     @cached_property
     def _places(self):
@@ -303,32 +317,11 @@ class Rich:
             raise errors.UnknownChoice(f"there is no feedback on an image called {image_id!r}")
         return self._places[image_id]
 
-    def _score(self, name, at, plain, heavy, images):
-        low, high = self.norms[name]
-        mean = _known(plain.mean[at])
-        spread = high - low if low is not None and high > low else None
-        return Score(
-            mean,
-            *_ends(plain, at),
-            _known(heavy.mean[at]),
-            *_ends(heavy, at),
-            (mean - low) / spread if mean is not None and spread else None,
-            int(plain.ratings[at]),
-            int(plain.voters[at]),
-            images if mean is not None else 0,
-        )
 
-
-def _known(value):
-    return float(value) if np.isfinite(value) else None
-
-
-def _ends(means, at):
-    """The ends of an interval within the scale, or None and None."""
-    lower, upper = means.lower[at], means.upper[at]
-    if not np.isfinite(lower) or not np.isfinite(upper):
-        return None, None
-    return max(float(lower), scores.LOWEST), min(float(upper), scores.HIGHEST)
+def _parts(codes, size):
+    """For each of `size` codes, where it stands in `codes`, ascending."""
+    ends = np.cumsum(np.bincount(codes, minlength=size))
+    return np.split(np.argsort(codes, kind="stable"), ends[:-1]) if size else []
 
 
 def _mean(part, unknown):

@@ -67,11 +67,9 @@ def normal(word):
     return word[first:last].casefold()
 
 
-def of_image(prompt, rows, feedback, weight, trust):
-    """The Words of one image, whose feedback is in these `rows`; `weight` and `trust` [n] are of all feedback.
-    Empty where the prompt is not known."""
-    asked = rows[feedback.words.asked[rows]]
-    marks = np.isin(feedback.words.row, asked)
+def of_image(prompt, feedback, asked, marks, weight, trust):
+    """The Words of one image, from the rows that were `asked` about it, whose marks are numbers `marks` of
+    `feedback.words`; `weight` and `trust` [n] are of all feedback. Empty where the prompt is not known."""
     row, index = feedback.words.row[marks], feedback.words.value[marks]
     once = np.unique(np.stack([row, index]), axis=1) if len(row) else np.empty((2, 0), np.int64)
     row, index = once
