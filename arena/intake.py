@@ -121,7 +121,7 @@ def take(ledger: Ledger, table: str, rows: Sequence[Values], *, ends: Iterable[s
     if table in PRIVATE:  # a prompt or image that we made too and have not sealed: the dataset has it, so that is done
         conflict = f"({KEYS[table]}) DO UPDATE SET from_hub = 1 WHERE private = 0 AND from_hub = 0 AND seq > ?"
     sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT {conflict}"
-    with ledger.transaction() as db:
+    with ledger.transaction(bulk=True) as db:
         db.execute(f"PRAGMA cache_size = {-CACHE_KB}")
         more = (ledger.sealed_to(table),) if table in PRIVATE else ()
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()

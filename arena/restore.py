@@ -13,9 +13,9 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arena import intake
 from arena.bank import Bank
@@ -26,6 +26,11 @@ from arena.intake import Awaited
 from arena.ledger import Ledger
 from arena.records import TABLES
 from arena.tables import kept_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    Piece = tuple[RemoteShard, pa.Table, int]  # rows of a shard, and the row group that they are in
 
 log = logging.getLogger(__name__)
 
@@ -179,48 +184,72 @@ class Restorer:
 
     def _take_shards(self, table: str, opened: Iterable[tuple[RemoteShard, Any]]) -> None:
         """Small shards share a transaction, and large ones take several."""
-        rows: list[intake.Values] = []
-        pictures: list[Awaited] = []
-        ends: list[str] = []
+        pieces: list[Piece] = []
+        ended: list[str] = []
 
         def keep() -> None:
-            if not (rows or ends):
+            if not (pieces or ended):
                 return
+            pictures: list[Awaited] = []
+            rows = self._rows_of(table, pieces, pictures)
+            ends = [path for path in ended if path not in self._unreadable]
             new = intake.take(self._ledger, table, rows, ends=ends, pictures=pictures)
             self._rows[table] += new
-            for taken in (rows, pictures, ends):
-                taken.clear()
+            pieces.clear(), ended.clear()
             if new and table == "votes":  # little by little, so that nobody's vote waits for all of them
                 self.heard(table)
 
         try:
             for shard, source in opened:
-                for found, row_group in self._rows_of(shard, source):
-                    rows += found
-                    if table == "images":
-                        pictures += self._lacking(shard, found, row_group)
-                    if len(rows) >= ROWS_AT_ONCE:
+                for piece in self._pieces(shard, source):
+                    pieces.append(piece)
+                    if sum(part.num_rows for _, part, _ in pieces) >= ROWS_AT_ONCE:
                         keep()
-                if shard.path not in self._unreadable:
-                    ends.append(shard.path)
+                ended.append(shard.path)
         except (RestoreError, _Stopped):
             keep()
             raise
         keep()
 
-    def _rows_of(self, shard: RemoteShard, source: Any) -> Iterator[tuple[list[intake.Values], int]]:
-        """(rows, row group) of a shard, piece by piece."""
+    def _pieces(self, shard: RemoteShard, source: Any) -> Iterator[Piece]:
         import pyarrow as pa
 
         try:
-            for rows, left_out, row_group in _pieces(source, shard.table):
+            for part, row_group in _parts(source, shard.table):
                 if self._stopping.is_set():
                     raise _Stopped
-                self._left_out += left_out
-                yield rows, row_group
+                yield shard, part, row_group
         except pa.ArrowException as error:
-            log.warning("%s of %s cannot be read: %s", shard.path, self._hub.dataset, error)
-            self._unreadable[shard.path] = str(error)
+            self._cannot_read(shard, error)
+
+    def _rows_of(self, table: str, pieces: Sequence[Piece], pictures: list[Awaited]) -> list[intake.Values]:
+        """What the ledger keeps of these; which `pictures` the bank lacks for them is added."""
+        import pyarrow as pa
+
+        if table != "images" and len(pieces) > 1:  # one conversion is as quick as each of them
+            try:
+                together = pa.concat_tables([part for _, part, _ in pieces])
+                rows = intake.rows_of(table, together)
+                self._left_out += together.num_rows - len(rows)
+                return rows
+            except pa.ArrowException:  # they differ, or one of them is none of ours
+                pass
+        rows = []
+        for shard, part, row_group in pieces:
+            try:
+                found = intake.rows_of(table, part)
+            except pa.ArrowException as error:
+                self._cannot_read(shard, error)
+                continue
+            self._left_out += part.num_rows - len(found)
+            rows += found
+            if table == "images":
+                pictures += self._lacking(shard, found, row_group)
+        return rows
+
+    def _cannot_read(self, shard: RemoteShard, error: Exception) -> None:
+        log.warning("%s of %s cannot be read: %s", shard.path, self._hub.dataset, error)
+        self._unreadable[shard.path] = str(error)
 
     def _lacking(self, shard: RemoteShard, rows: Iterable[intake.Values], row_group: int) -> Iterator[Awaited]:
         place = list(kept_columns("images")).index("image_id")
@@ -274,8 +303,8 @@ class _Stopped(Exception):
     """The arena closes; the next start goes on."""
 
 
-def _pieces(source: Any, table: str) -> Iterator[tuple[list[intake.Values], int, int]]:
-    """(rows, how many were left out, row group) of a shard, piece by piece."""
+def _parts(source: Any, table: str) -> Iterator[tuple[pa.Table, int]]:
+    """(rows, their row group) of a shard, piece by piece."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -285,5 +314,4 @@ def _pieces(source: Any, table: str) -> Iterator[tuple[list[intake.Values], int,
         for row_group in range(file.num_row_groups):
             # On one thread: quicker for small shards, and voters have the other cores.
             for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[row_group], columns=columns, use_threads=False):
-                rows = intake.rows_of(table, batch)
-                yield rows, batch.num_rows - len(rows), row_group
+                yield pa.Table.from_batches([batch]).replace_schema_metadata(), row_group

@@ -38,7 +38,10 @@ from arena.ledger import Ledger
 from arena.publisher import HubTarget
 from arena.records import Battle, Image, Prompt, Vote, new_id
 from arena.restore import Restorer
+from arena.ui.launch import TURN
 from standings import Standings
+
+sys.setswitchinterval(TURN)  # as the server does
 
 folder, dataset, token, endpoint, config = sys.argv[1:]
 ledger, bank, standings = Ledger(Path(folder) / "ledger.sqlite"), Bank(Path(folder) / "bank"), Standings()
