@@ -53,8 +53,8 @@ def main() -> int:
             secret=hashlib.sha256(env["ARENA_SECRET"].encode()).digest() if env.get("ARENA_SECRET") else None,
             hf_token=env.get("HF_TOKEN"),
             hf_endpoint=env.get("HF_ENDPOINT"),
-            ticker=standings.ticker,
-        )
+            ticker=standings.ticker, gains=standings.gains,
+        )  # fmt: skip
     except (ConfigError, LedgerError) as error:
         return fail(str(error))
     try:

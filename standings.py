@@ -1,19 +1,23 @@
 """Where the arena's votes meet the leaderboard; nothing else knows both.
 
 `Standings` follows the ledger. Whenever somebody asks it takes in the votes and exclusions that came since: for the
-board, and for the ticker, an online Elo whose change goes with every reveal. `Gallery` hands the leaderboard the images
-of the bank.
+board, and for the ticker, an online Elo whose change goes with every reveal. For active sampling it says which pairs the
+ratings want votes on. `Gallery` hands the leaderboard the images of the bank.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from leaderboard.gains import gains_of
+from leaderboard.feedback import feedback_from_rows
 from leaderboard.live import LiveBoard
 from leaderboard.pictures import KNOWN, Picture, Pictures
 from leaderboard.ratings import CENTRE, ELO_K
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from arena.config import ArenaConfig
     from arena.ledger import Ledger
     from leaderboard.board import Leaderboard
+    from leaderboard.feedback import Feedback
     from leaderboard.study import Study
 
 log = logging.getLogger(__name__)
@@ -30,6 +35,9 @@ log = logging.getLogger(__name__)
 SCORES = {"model_a": 1.0, "model_b": 0.0, "both_good": 0.5, "both_bad": 0.5}
 PATIENCE = 5.0  # seconds that a reader of the page waits for images to be measured
 TICKED = ("vote_id", "model_a", "model_b", "winner", "mode")  # what the ticker needs of a vote
+GAINS_SECONDS = 20.0  # between two computations of what the next votes are worth
+JUDGED = ("vote_id", "battle_id", "voter", "mode", "model_a", "model_b", "winner", "image_a", "image_b", "extra",
+          "prompt_id", "category", "sub_category", "complexity")  # what feedback needs of its vote  # fmt: skip
 REMEMBERED = 1000  # changes kept for reveals that are still under way
 
 Change = dict[str, dict[str, float]]
@@ -120,6 +128,13 @@ class Gallery:
             return None
 
 
+def _feedback(ledger: Ledger) -> Feedback:
+    """All feedback that is on disk now, with the votes that it goes with."""
+    votes = (row for _, row in ledger.votes_after(0, JUDGED))
+    exclusions = (row for _, row in ledger.exclusions_after(0))
+    return feedback_from_rows((row for _, row in ledger.feedback_after(0)), votes, exclusions, source="ledger")
+
+
 class Standings:
     """Made before the arena, since the arena wants its `ticker`; `follow` then gives it the arena's ledger."""
 
@@ -129,8 +144,11 @@ class Standings:
         self._changes: deque[tuple[str, Change]] = deque(maxlen=REMEMBERED)
         # (last vote, last exclusion) that each has taken in. The board does so when it is looked at, so that a
         # vote waits for the ticker only.
-        self._board_at, self._board_lock = (0, 0), threading.Lock()
+        self._board_at, self._board_lock, self._feedback_at = (0, 0), threading.Lock(), 0
         self._elo_at, self._elo_lock = (0, 0), threading.Lock()
+        self._models: list[str] = []
+        self._gains: dict[tuple[str, str], float] | None = None
+        self._gains_at, self._gains_lock = -math.inf, threading.Lock()
 
     def follow(self, ledger: Ledger, config: ArenaConfig, bank: Bank | None = None) -> None:
         """Begin with all that the ledger holds; with the `bank`, the pages can show the images too."""
@@ -138,7 +156,8 @@ class Standings:
                         "parameters_b": m.parameters_b, "memory_gb": m.memory_gb, "demo": m.demo}
                  for m in config.models}  # fmt: skip
         pictures = Pictures(lambda: Gallery(ledger, bank), PATIENCE) if bank is not None else None
-        self._live = LiveBoard(models=known, pictures=pictures)
+        self._live = LiveBoard(models=known, pictures=pictures, feedback=lambda: _feedback(ledger))
+        self._models = sorted(m.id for m in config.contenders)
         self._ledger = ledger
         with self._elo_lock:
             self._tick()
@@ -148,12 +167,15 @@ class Standings:
         return self.study().board
 
     def study(self) -> Study:
-        """The Study of every vote that is on disk now; the same one until another came in."""
+        """The Study of all votes and feedback that are on disk now; the same one until more came in."""
         with self._board_lock:
             votes, exclusions, ends = self._since(self._board_at)
             self._live.add(votes)  # what it can't take stays to be refused aloud at every look
             self._live.exclude(exclusions)
             self._board_at = ends
+            if self._ledger is not None and (given := self._ledger.feedback_after(self._feedback_at)):
+                self._feedback_at = given[-1][0]
+                self._live.renew()
         return self._live.study()
 
     def ticker(self, vote: dict[str, Any] | None) -> Change | None:
@@ -167,6 +189,23 @@ class Standings:
             if vote is None:
                 return None
             return next((change for vote_id, change in reversed(self._changes) if vote_id == vote["vote_id"]), None)
+
+    def gains(self) -> dict[tuple[str, str], float] | None:
+        """How much one more vote on each pair of contenders narrows the ratings' intervals, for `arena.matchmaking`; as it
+        was found last, at once. It is found again in the background; None until it first was."""
+        due = self._ledger is not None and time.monotonic() - self._gains_at > GAINS_SECONDS
+        if due and self._gains_lock.acquire(blocking=False):  # let go by the thread
+            threading.Thread(target=self._find_gains, name="gains", daemon=True).start()
+        return self._gains
+
+    def _find_gains(self) -> None:
+        try:
+            self._gains = gains_of(self.study().votes, self._models)
+        except Exception:  # draws go on by what was known before
+            log.exception("what the next votes are worth could not be worked out")
+        finally:
+            self._gains_at = time.monotonic()
+            self._gains_lock.release()
 
     def _tick(self) -> None:
         votes, exclusions, self._elo_at = self._since(self._elo_at, TICKED)

@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from arena.backends import make_backend
@@ -16,6 +17,7 @@ from arena.costs import measured_seconds
 from arena.forget import Eraser
 from arena.guard import VoterKey
 from arena.ledger import Ledger
+from arena.matchmaking import Gains
 from arena.pace import Pace
 from arena.publisher import HubTarget, Publisher
 from arena.restore import NoDataset, Restorer
@@ -27,7 +29,8 @@ from arena.studio import Studio
 
 def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes | None = None,
                 hf_token: str | None = None, hf_endpoint: str | None = None, fake: bool = False,
-                ticker: Ticker | None = None) -> Arena:  # fmt: skip
+                ticker: Ticker | None = None,
+                gains: Callable[[], Gains | None] | None = None) -> Arena:  # fmt: skip
     """An arena on `data_dir`, not yet started (`start`). `fake` draws deterministic patterns in place of every
     model, for tests and for measuring what is not generation. Raises ConfigError, LedgerError."""
     config_path, data_dir = Path(config_path), Path(data_dir)
@@ -47,7 +50,7 @@ def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes 
     restorer = _restorer(ledger, bank, hub, config)
     arena = Arena(config, ledger=ledger, bank=bank, studio=studio, publisher=publisher,
                   key=VoterKey(secret or load_secret(data_dir)), rng=random.Random(secrets.randbits(128)),
-                  restorer=restorer, ticker=ticker, hint=hint, world=world)  # fmt: skip
+                  restorer=restorer, ticker=ticker, gains=gains, hint=hint, world=world)  # fmt: skip
     studio.fill = arena.fill_one
     restorer.heard, restorer.arrived, restorer.needed = arena.hear, arena.stock.arrived, arena.stock.needs
     return arena
