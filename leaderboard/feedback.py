@@ -38,7 +38,7 @@ class Feedback:
 
     `scores` float64 [n, 3] from 1 to 5 by CRITERIA, 5 the best, NaN where not given; `words` and `points[kind]` are
     Given; `painted[kind]` {row: bool [h, w]}, areas painted in place of points; `revealed` bool [n]: the models' names
-    were shown before; `private` bool [n]: the image is nobody else's to see, and its name stands for nothing. `side` int8 [n] is 0 for side a of the battle, 1 for side b, and `winner` int8 [n] the index of
+    were shown before; `private` bool [n]: the image is nobody else's to see, and its id may stand for nothing. `side` int8 [n] is 0 for side a of the battle, 1 for side b, and `winner` int8 [n] the index of
     its vote's outcome in OUTCOMES; UNKNOWN (-1) where no vote says it. All else is Coded [n]; `created_at` int64 [n] in
     milliseconds. `total`, `left_out`, `revision` and `notes` are as for votes.
     """
@@ -113,11 +113,10 @@ def _check(raw, mode):
             raise errors.BadFeedback(f"column {name} is missing")
     if empty := sum(cell in (None, "") for cell in text["model"]):
         raise errors.BadFeedback(f"column model: {plural(empty, 'row is', 'rows are')} empty")
-    private = [cell in (None, "") for cell in text["image_id"]]
-    if any(private):  # published without its image and prompt: it tells of the model, and of no image
+    unnamed = [cell in (None, "") for cell in text["image_id"]]
+    if any(unnamed):  # what is private may come without its image: it tells of the model, and of no image
         alone = zip(text["battle_id"], text["model"], text["feedback_id"], strict=True)
-        text["image_id"] = [own or f"private {' '.join(map(str, key))}"
-                            for own, key in zip(text["image_id"], alone, strict=True)]  # fmt: skip
+        text["image_id"] = [own or " ".join(map(str, key)) for own, key in zip(text["image_id"], alone, strict=True)]
     scores = np.column_stack([_scores(columns.get(name), name, rows) for name in CRITERIA])
     extra = _objects(columns.get("extra"), rows)
     when = milliseconds(columns["created_at"]) if "created_at" in columns else np.full(rows, NO_TIME)
@@ -150,7 +149,7 @@ def _check(raw, mode):
         points={kind: _given(columns.get(f"{kind}_points"), f"{kind}_points", kept, _point, 2) for kind in KINDS},
         painted={kind: _painted(extra, f"{kind}_mask") for kind in KINDS},
         revealed=np.array([bool(cell.get("revealed")) for cell in extra], bool),
-        private=np.array(private, bool)[kept],
+        private=np.array([bool(cell.get("private")) for cell in extra], bool) | np.array(unnamed, bool)[kept],
         side=np.array(
             [_side(*cells) for cells in zip(column("image_id"), column("model"), found, strict=True)], np.int8
         ),

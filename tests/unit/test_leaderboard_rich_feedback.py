@@ -8,6 +8,7 @@ import pytest
 
 from leaderboard import errors
 from leaderboard.feedback import feedback_from_rows, read_feedback
+from leaderboard.rich import Rich
 from leaderboard.votes import OUTCOMES, read_votes
 from tests.leaderboard_feedback import world, write, write_ledger
 
@@ -92,17 +93,17 @@ def test_what_a_real_ledger_holds_is_read(make_arena, fill, tmp_path):
     assert read_feedback(tmp_path / "ledger.sqlite").left_out == {"excluded:withdrawn": 2}
 
 
-def test_a_private_image_counts_for_its_model_and_shows_itself_nowhere():
-    from leaderboard.rich import Rich
-
-    rows = [given(image_id="", prompt="", prompt_id="p9", voter="v", misaligned_words=[7], style=1,
-                  extra='{"private":true}', battle_id="b"), given(), given(voter="w")]  # fmt: skip
-    rich = Rich(feedback_from_rows(rows))
+@pytest.mark.parametrize("image_id", ["", "secret"])
+def test_a_private_image_counts_for_its_model_and_shows_itself_nowhere(image_id):
+    hidden = given(image_id=image_id, prompt="", prompt_id="p9", voter="v", misaligned_words=[7], style=1,
+                   extra='{"private":true}', battle_id="b")  # fmt: skip
+    rich = Rich(feedback_from_rows([hidden, given(), given(voter="w")]))
     assert rich.images() == ("i",) and rich.ranked_images() == ("i",)
     assert rich.models()[0].scores["style"].mean == pytest.approx(3.0)
-    hidden = rich.feedback.image.to_pylist()[0]
-    with pytest.raises(errors.UnknownChoice):
-        rich.image(hidden)
+    for name in rich.feedback.image.names:
+        if name != "i":
+            with pytest.raises(errors.UnknownChoice):
+                rich.image(name)
 
 
 # -- what counts --------------------------------------------------------------------------------------------------
