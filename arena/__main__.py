@@ -8,13 +8,13 @@ import json
 import os
 import re
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 
+from arena import check as check_command
 from arena import fill as fill_command
 from arena.config import load_config
-from arena.errors import ArenaError, ConfigError, GenerationError
+from arena.errors import ArenaError, ConfigError
 from arena.simulate import command as simulation
 
 
@@ -23,8 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=Path(os.environ.get("ARENA_CONFIG", "arena.yaml")))
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("ARENA_DATA_DIR", "data")))
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="validate arena.yaml and its models")
-    check.add_argument("--generate", action="store_true", help="also make one image with every model")
+    check_command.add_parser(commands)
     fill = fill_command.add_parser(commands)
     fill.add_argument("--ray", metavar="ADDRESS", help="make them on a Ray cluster: auto, or host:port of its head")
     fill.add_argument("--shared", action="store_true", help="with --ray: the data folder is on every machine's disk")
@@ -44,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     simulation.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
-        return {"check": _check, "fill": _fill, "publish": _publish, "compact": _compact,
+        return {"check": check_command.run, "fill": _fill, "publish": _publish, "compact": _compact,
                 "restore": _restore, "forget": _forget, "simulate": simulation.run}[arguments.command](arguments)  # fmt: skip
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -52,48 +51,6 @@ def main(argv: list[str] | None = None) -> int:
     except ArenaError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    from arena.backends import make_backend
-
-    config = load_config(arguments.config)
-    folder = arguments.config.resolve().parent
-    token = os.environ.get("HF_TOKEN")
-    backends = {name: make_backend(name, config_dir=folder, memory_gb=config.memory_gb, hf_token=token)
-                for name in {m.backend for m in config.contenders}}  # fmt: skip
-    wrong = [f"{arguments.config.name}: models.{m.id}: {problem}"
-             for m in config.contenders for problem in backends[m.backend].check(m)]  # fmt: skip
-    for line in wrong:
-        print(line, file=sys.stderr)
-    prompts = sum(len(row.texts()) for c in config.categories for row in c.prompts)
-    where = f"votes go to {config.hub.dataset}" if config.hub.dataset else "votes stay local (no hub.dataset)"
-    print(f"{arguments.config.name}: {len(config.contenders)} models, {len(config.categories)} categories, "
-          f"{prompts} prompts; {where}")  # fmt: skip
-    if wrong:
-        return 2
-    return _generate_one_each(config, backends) if arguments.generate else 0
-
-
-def _generate_one_each(config, backends) -> int:
-    from arena.backends import reason
-    from arena.backends.base import Request
-
-    prompt = config.look.examples[0] if config.look.examples else "a red circle on a blue background"
-    failed = 0
-    print(f"{'model':32} {'seconds':>8} {'with load':>10} {'size':>10}  hardware")
-    for model in config.contenders:
-        begun = time.monotonic()
-        try:
-            made = backends[model.backend].generate([Request(model, prompt, 0)], progress=lambda share: None,
-                                                    cancelled=lambda: False)[0]  # fmt: skip
-        except GenerationError as error:
-            failed += 1
-            print(f"{model.id:32} failed: {reason(error)}")
-            continue
-        size = f"{made.picture.width}x{made.picture.height}"
-        print(f"{model.id:32} {made.seconds:8.2f} {time.monotonic() - begun:10.2f} {size:>10}  {made.hardware}")
-    return 1 if failed else 0
 
 
 def _build(arguments: argparse.Namespace):

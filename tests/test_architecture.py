@@ -33,7 +33,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"hub_files", "merge", "card_figures", "costs"},
         {"backends", "ledger", "prompts", "shards"},
         {"layout", "config", "tables", "storage", "database"},
-        {"records", "reveal", "errors", "logs", "embedded", "hub_waiting"},
+        {"records", "reveal", "errors", "logs", "embedded", "hub_waiting", "webp"},
         {"__init__"},
     ],
     "leaderboard": [

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from arena.__main__ import main as arena_main
 from arena.config import ArenaConfig, Backend, load_config
 from arena.records import EXCLUSION_REASONS, TABLES, WINNERS
 
@@ -166,11 +167,16 @@ def test_workflows_pin_their_actions_and_ask_for_little(path):
 
 
 @pytest.mark.parametrize("package", ["arena", "leaderboard"])
-def test_the_command_lines_that_are_named_exist(package):
+def test_the_command_lines_that_are_named_exist(package, capsys):
     shown = subprocess.run(
         [sys.executable, "-m", package, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert shown.returncode == 0, shown.stderr
+    if package == "arena":  # its commands have options of their own
+        for command in re.search(r"\{([a-z,]+)\}", shown.stdout)[1].split(","):
+            with pytest.raises(SystemExit):
+                arena_main([command, "--help"])
+        shown.stdout += capsys.readouterr().out
     lines = re.findall(rf"python -m {package} ([^`\n]*)", README + CONTRIBUTING + ARENA_YAML)
     words = {flag for line in lines for flag in re.findall(r"--[a-z-]+", line)}
     if package == "arena":
