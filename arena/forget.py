@@ -75,8 +75,8 @@ class Eraser:
         self._from_ledger(voter, votes, done)
         self._from_disk(voter, done)
         self.ledger.scrub()
+        self._publisher.publish_now()  # the ids go first: with them every replica knows
         if self._hub:
-            self._publisher.publish_now()  # the ids go first: with them every replica knows
             self._from_dataset(voter, done)
             self._hub.files.squash()
         return done
@@ -163,7 +163,8 @@ class Eraser:
         erased = self._all_erased()
         for _ in range(PASSES):
             head = self._reader.head()
-            shards = [shard for shard in self._reader.shards(head) if shard.table in TELLING
+            there = self._reader.shards(head)
+            shards = [shard for shard in there if shard.table in TELLING
                       and _count(_told(shard.table, self._columns(shard, head), voter, erased))]  # fmt: skip
             if not shards:
                 return
@@ -171,11 +172,22 @@ class Eraser:
                 added: dict[str, Path | bytes] = {}
                 deleted: list[str] = []
                 rows = sum(self._rewrite(s, head, voter, erased, Path(scratch), added, deleted) for s in shards)
+                left = {shard.path for shard in there}.difference(deleted).union(added)
+                added |= self._card({shard.table for shard in there}, left, head)
                 if self._hub.files.replace(added, deleted, f"Erase {rows} rows"):
                     done.dataset_rows += rows
                     done.dataset_files += len(shards)
                     self._know(shards, added)
         raise PublishError(f"{self._reader.dataset}: others commit there all the time; run it again")
+
+    def _card(self, tables: set[str], left: set[str], head: str) -> dict[str, bytes]:
+        """A card without the tables that have no rows left: one that lists them keeps the dataset from loading."""
+        holding = {path.split("/")[1] for path in left if path.startswith("data/")}
+        if holding == tables:
+            return {}
+        with self._hub.files.asking():
+            card = self._publisher.hub_card(holding, self._hub.files.text("README.md", head))
+        return {"README.md": card.encode()} if card else {}
 
     def _rewrite(self, shard: RemoteShard, head: str, voter: str, erased: set[str], scratch: Path,
                  added: dict[str, Path | bytes], deleted: list[str]) -> int:  # fmt: skip

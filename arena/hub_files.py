@@ -124,7 +124,7 @@ class HubFiles:
         except Exception:
             log.debug("%s could not be asked", self.dataset, exc_info=True)
             return False
-        return there.issuperset(added) and there.isdisjoint(deleted)
+        return there.issuperset(path for path in added if "/" in path) and there.isdisjoint(deleted)
 
     def squash(self) -> None:
         """Make the whole history one commit. Raises PublishError."""

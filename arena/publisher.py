@@ -96,6 +96,10 @@ class Publisher:
             raise PublishError(NOWHERE)
         return self._compactor.compact(today=today)
 
+    def hub_card(self, tables: set[str], there: str | None) -> str | None:
+        """The card for `tables` on the Hub, or None where the one that is `there` will do."""
+        return self._card(tables, there, self._hub.dataset)
+
     def close(self, deadline: float = 10) -> bool:
         """Stop, and publish what is pending for at most `deadline` seconds; the rest waits on the disk for the
         next start. Whether nothing is left. Safe to call twice; call it before the interpreter shuts down."""
@@ -249,15 +253,12 @@ class Publisher:
             if not shards:
                 continue
             self._pace.committing(time.monotonic())
-            self._hub.push(shards, [self._folder.path(shard) for shard in shards], self._hub_card, tried=tried)
+            self._hub.push(shards, [self._folder.path(shard) for shard in shards], self.hub_card, tried=tried)
             now = int(self._clock() * 1000)
             self._ledger.mark_published([shard.path for shard in shards], now)
             self._last_commit = now
             done, rows = done + 1, rows + sum(shard.rows for shard in shards)
         return PublishReport(self._hub.dataset, published_rows=rows, commits=done)
-
-    def _hub_card(self, tables: set[str], there: str | None) -> str | None:
-        return self._card(tables, there, self._hub.dataset)
 
     def _card(self, tables: set[str], there: str | None, dataset: str | None) -> str | None:
         return renewed_card(self._config, tables, self._ledger, dataset=dataset, now=self._clock(), there=there)

@@ -59,12 +59,13 @@ class SmallArena:
         self.ledger.add_image(image)
         return image
 
-    def vote(self, count: int = 1) -> list[Vote]:
-        return [self._vote(self.prompts[i % len(self.prompts)]) for i in range(count)]
+    def vote(self, count: int = 1, voter: str | None = None) -> list[Vote]:
+        """Each of somebody else, or all of them of one `voter`."""
+        return [self._vote(self.prompts[i % len(self.prompts)], voter) for i in range(count)]
 
-    def _vote(self, prompt: Prompt) -> Vote:
+    def _vote(self, prompt: Prompt, voter: str | None) -> Vote:
         a, b = self.images[prompt.prompt_id]
-        voter = f"voter{int(self._time)}"
+        voter = voter or f"voter{int(self._time)}"
         battle = Battle(new_id(), voter, prompt, a, b, "anonymous", "bank", 1.0, self._now())
         self.ledger.add_battle(battle)
 
