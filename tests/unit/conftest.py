@@ -67,14 +67,14 @@ def make_arena(tmp_path, clock):
     """make_arena(**config changes) -> an Arena on one data folder, with fake models and nothing started."""
     made = []
 
-    def make(*, backend=None, seed=1, ticker=None, **changes) -> Arena:
+    def make(*, backend=None, seed=1, ticker=None, gains=None, **changes) -> Arena:
         config = small_config(**changes)
         ledger = Ledger(tmp_path / "ledger.sqlite", clock=clock)
         backend = backend or make_backend("fake", config_dir=tmp_path, memory_gb=None, hf_token=None)
         studio = Studio({"fake": backend}, live_queue=config.limits.live_queue)
         bank = Bank(tmp_path / "bank", display_px=config.bank.display_px)
         arena = Arena(config, ledger=ledger, bank=bank, studio=studio, publisher=NoPublisher(), key=VoterKey(b"s" * 32),
-                      rng=random.Random(seed), ticker=ticker)  # fmt: skip
+                      rng=random.Random(seed), ticker=ticker, gains=gains)  # fmt: skip
         arena.studio.fill = arena.fill_one
         made.append(arena)
         return arena
