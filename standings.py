@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from leaderboard.gains import gains_of
 from leaderboard.feedback import feedback_from_rows
+from leaderboard.gains import gains_of
 from leaderboard.live import LiveBoard
 from leaderboard.pictures import KNOWN, Picture, Pictures
 from leaderboard.ratings import CENTRE, ELO_K

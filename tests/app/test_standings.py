@@ -41,6 +41,9 @@ class Ledger:
     def exclusions_after(self, seq: int) -> list:
         return self.exclusions[seq:]
 
+    def feedback_after(self, seq: int) -> list:
+        return []
+
 
 @pytest.fixture
 def ledger() -> Ledger:
@@ -179,3 +182,17 @@ def test_images_of_the_bank_are_shown_as_they_are_made_but_never_private_ones(tm
     assert study.speed.hardware == "cpu" and {row.images for row in study.speed.rows} == {2}
     arena.vote(1)
     assert standings.study().pictures is pictures, "what was measured and shrunk is kept"
+
+
+def test_feedback_is_in_the_study_as_soon_as_it_is_given(tmp_path):
+    arena, standings = SmallArena(tmp_path), Standings()
+    standings.follow(arena.ledger, config(), arena.bank)
+    (first,) = arena.vote(1)
+    before = standings.study()
+    assert len(before.rich) == 0 and standings.study() is before
+    arena.say(first, "a", style=2, misaligned_words=[0])
+    study = standings.study()
+    assert study is not before and standings.study() is study and len(study.rich) == 1
+    assert study.rich.image(first.image_a).scores["style"].mean == 2.0
+    assert study.rich.image(first.image_a).words[0].marked == 1
+    assert study.rich.size(first.image_a) == (32, 24), "from the bank"
