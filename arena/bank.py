@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from arena.errors import ImageRejected
 from arena.records import content_id
+from arena.webp import common_length, padded
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -113,6 +114,16 @@ class Bank:
             while len(self._shown) > CACHED:
                 self._shown.popitem(last=False)
         return data
+
+    def display_beside(self, image_id: str, other: str) -> bytes:
+        """The picture as it is sent: as long as that of `other`, the other one of its battle, whichever is asked for.
+        Raises FileNotFoundError."""
+        shown = self.display(image_id)
+        try:
+            beside = len(self.display(other))
+        except FileNotFoundError:  # this one can still be looked at
+            beside = 0
+        return padded(shown, common_length(len(shown), beside), self.display_px, self.display_px)
 
     def _encoded(self, data: bytes) -> bytes:
         from PIL import Image

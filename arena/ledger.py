@@ -66,15 +66,17 @@ class Ledger(Database):
         with self.transaction() as db:
             self._insert(db, "images", asdict(image), "OR IGNORE")
 
-    def add_images(self, images: Iterable[Image]) -> int:
-        """Those whose generation (prompt, model and seed) is not on record yet; how many they were."""
-        added = 0
+    def add_images(self, images: Iterable[Image]) -> list[Image]:
+        """Keep those whose generation (prompt, model and seed) is not on record yet, in one commit; which they were."""
+        kept = []
         with self.transaction() as db:
             for image in images:
                 known = (image.prompt_id, image.model, image.seed)
-                if not db.execute("SELECT 1 FROM images WHERE prompt_id = ? AND model = ? AND seed = ?", known).fetchone():
-                    added += self._insert(db, "images", asdict(image), "OR IGNORE")
-        return added
+                if db.execute("SELECT 1 FROM images WHERE prompt_id = ? AND model = ? AND seed = ?", known).fetchone():
+                    continue
+                if self._insert(db, "images", asdict(image), "OR IGNORE"):
+                    kept.append(image)
+        return kept
 
     def prompt(self, prompt_id: str) -> Prompt | None:
         row = self.one("SELECT * FROM prompts WHERE prompt_id = ?", prompt_id)
@@ -121,11 +123,11 @@ class Ledger(Database):
                          "ORDER BY created_at, rowid", voter, since)  # fmt: skip
         return [self._battle(row) for row in rows]
 
-    def image_of_token(self, token: str) -> str | None:
-        """The image that is served under this token."""
-        row = self.one("SELECT image_a AS image FROM battles WHERE token_a = ? UNION ALL "
-                        "SELECT image_b FROM battles WHERE token_b = ?", token, token)  # fmt: skip
-        return row["image"] if row else None
+    def images_of_token(self, token: str) -> tuple[str, str] | None:
+        """The image that is served under this token, and the other one of its battle."""
+        row = self.one("SELECT image_a AS image, image_b AS other FROM battles WHERE token_a = ? UNION ALL "
+                        "SELECT image_b, image_a FROM battles WHERE token_b = ?", token, token)  # fmt: skip
+        return (row["image"], row["other"]) if row else None
 
     def void_battle(self, battle_id: str, reason: str) -> None:
         """Nobody can vote on it any more, and nothing counts for or against its models."""

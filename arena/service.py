@@ -103,10 +103,10 @@ class Arena:
 
     def image(self, token: str) -> tuple[bytes, str]:
         """(bytes, media type) of the picture that is served under `token`. Raises UnknownBattle."""
-        image_id = self.ledger.image_of_token(token)
+        images = self.ledger.images_of_token(token)
         try:
-            if image_id:
-                return self.bank.display(image_id), MEDIA_TYPE
+            if images:
+                return self.bank.display_beside(*images), MEDIA_TYPE
         except FileNotFoundError:
             pass
         raise UnknownBattle("This picture is not here any more.")

@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[1]
 FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
     "arena": [
         {"__main__", "ui"},
-        {"build"},
+        {"build", "ray_fill"},
         {"health", "forget", "fill"},
-        {"service", "ray_fill"},
+        {"service"},
         {"live"},
         {"stock", "feedback"},
         {"simulate", "studio", "publisher", "restore"},
         {"hub_reader"},
-        {"served"},
+        {"served", "ray_maker"},
         {"check", "pace", "bank", "guard", "matchmaking", "hub", "dataset_card", "compact", "intake"},
         {"hub_files", "merge", "card_figures", "costs"},
         {"backends", "ledger", "prompts", "shards"},

@@ -53,7 +53,10 @@ def test_banked_battle(visitor):
     for _ in range(4):
         answer = visitor.post("/arena/next")
         battle = answer.json()["battle"]
-        quiet(answer, *(visitor.http.get(battle[side]) for side in ("image_a", "image_b")), telling=SETTINGS)
+        pictures = [visitor.http.get(battle[side]) for side in ("image_a", "image_b")]
+        quiet(answer, *pictures, telling=SETTINGS)
+        alike = [{k: v for k, v in one.headers.items() if k != "date"} for one in pictures]
+        assert alike[0] == alike[1], "the same headers, the length too"
         quiet(visitor.post("/arena/skip", {"battle_id": battle["battle_id"]}))
 
 
@@ -81,4 +84,4 @@ def test_names_of_the_same_picture_differ_between_battles(visitor, stranger, are
     assert len(set(names)) == 4
     for name in names:
         token = name.rpartition("/")[2]
-        assert re.fullmatch(r"[0-9a-f]{32}", token) and arena.ledger.image_of_token(token) != token
+        assert re.fullmatch(r"[0-9a-f]{32}", token) and token not in arena.ledger.images_of_token(token)

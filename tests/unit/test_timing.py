@@ -8,6 +8,7 @@ sees every event of theirs and when it came, and names the left model of others.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import statistics
 from collections import Counter
@@ -107,6 +108,10 @@ def named(guesses, truth) -> float:
     return statistics.fmean(guess == left for guess, left in zip(guesses, truth, strict=True))
 
 
+def bucket(seconds: float) -> int:
+    return round(20 * math.log(seconds))
+
+
 def attack(rows: np.ndarray, left: np.ndarray) -> dict[str, float]:
     """How often each attacker is right on the second half, having learnt the first."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -116,11 +121,11 @@ def attack(rows: np.ndarray, left: np.ndarray) -> dict[str, float]:
     train, test = slice(half), slice(half, None)
     boosted = HistGradientBoostingClassifier(max_iter=15, max_leaf_nodes=8, early_stopping=False, random_state=0)
     nearest = KNeighborsClassifier(50)
-    bayes: dict[float, Counter] = {}
+    bayes: dict[int, Counter] = {}
     for row, model in zip(rows[train], left[train], strict=True):
-        bayes.setdefault(round(row[0], 2), Counter())[model] += 1
+        bayes.setdefault(bucket(row[0]), Counter())[model] += 1
     prior = Counter(left[train]).most_common(1)[0][0]
-    guessed = [bayes[at].most_common(1)[0][0] if (at := round(row[0], 2)) in bayes else prior for row in rows[test]]
+    guessed = [bayes[at].most_common(1)[0][0] if (at := bucket(row[0])) in bayes else prior for row in rows[test]]
     return {
         "bayes": named(guessed, left[test]),
         "boosting": named(boosted.fit(rows[train], left[train]).predict(rows[test]), left[test]),
