@@ -258,6 +258,8 @@ class ArenaConfig(_Strict):
             twice = [name for name, n in Counter(names).items() if n > 1]
             if twice:
                 raise ValueError(f'{what}: "{twice[0]}" is there twice; each must be unique')
+        if self.cluster.gpus and self.cluster.gpus < 1 and self.memory_gb is None:
+            raise ValueError("cluster.gpus: for a share of a GPU say with memory_gb what models may take of it")
         if sum(m.enabled for m in self.models) < 2:
             raise ValueError("models: a battle needs two enabled models")
         return self

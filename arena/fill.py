@@ -130,7 +130,7 @@ def fill(arena: Arena, wanted: Sequence[Wanted], *, out: TextIO = sys.stderr,
         return 0
     print(f"{forecast.total} images to make: {', '.join(models)}; {forecast.line()}", file=out)
     failed, in_a_row = Counter[tuple[str, str]](), Counter[str]()
-    bar = _Bar(forecast, out, clock)
+    bar = Bar(forecast, out, clock)
     stopped = ""
     try:
         for at, one in enumerate(wanted):
@@ -184,7 +184,7 @@ def _before(arena: Arena, models: set[str]) -> Iterable[tuple[str, float, int]]:
                 yield model, seconds, arena.bank.size(image_id)
 
 
-class _Bar:
+class Bar:
     """A bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, forecast: Forecast, out: TextIO, clock: Callable[[], float]):

@@ -1,40 +1,43 @@
 """Filling the bank over a Ray cluster: the images that the plain fill makes, made on many machines at once.
 
-Actors hold one backend each and make pictures; they write nothing down. The driver, which is the process that was
-started, knows what is missing and alone writes bank and ledger, block by block as they come: one commit a block. So
-whatever dies, what was committed stays, and the next run makes only what is missing. A machine that is lost takes the
-blocks with it that it had not handed over; Ray makes them again elsewhere, and a picture that comes twice is kept
-once. Ray is imported when a fill begins, and nowhere else.
+Actors (`arena.ray_maker`) hold one backend each and make pictures. The driver, which is the process that was started,
+knows what is missing and alone writes bank and ledger, block by block as they come: one commit a block. So whatever
+dies, what was committed stays, and the next run makes only what is missing. A machine that is lost takes the blocks with
+it that it had not handed over; Ray makes them again elsewhere, and a picture that comes twice is kept once. Ray is
+imported when a fill begins, and nowhere else.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
+import socket
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from arena.backends import make_backend, reason
-from arena.backends.base import Generated, Request
-from arena.bank import Bank, Encoded, encode
-from arena.errors import ClusterError, GenerationError, ImageRejected
-from arena.records import Image, dumps
+from arena.bank import Encoded
+from arena.errors import ClusterError
+from arena.fill import Bar, Forecast
+from arena.ray_maker import Maker, first_line
+from arena.records import Image
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from arena.config import ModelSettings
+    from arena.service import Arena
     from arena.stock import Stock, Wanted
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[1]  # the checkout, which travels to every machine
-LEFT_HERE = ("data", "tests", "docs", "benchmarks", "*.sqlite*", "*.png", ".*/")  # what no actor reads of it
+LEFT_HERE = ("/data/", "/tests/", "/docs/", "/benchmarks/", "*.sqlite*", ".*/")  # what no actor reads of it
 ROUND = 4096  # prompts that are finished with all models before the next ones are begun
-GIVE_UP = 3  # failures in a row after which an actor asks a model no more
 WRITERS = 8  # threads that write pictures: each waits for the disk, not for a processor
 REPLICATES = 3  # that are tried of an image before its prompt counts as one that the model does not answer
 ON_A_GPU = {"diffusers", "zerogpu"}
@@ -42,10 +45,9 @@ ON_A_GPU = {"diffusers", "zerogpu"}
 
 @dataclass(slots=True)
 class Block:
-    """What one block brought: how many images are in the ledger now that were not, and what failed."""
+    """What one block brought: the images that are in the ledger now and were not, and what failed."""
 
-    made: int = 0
-    seconds: float = 0.0  # that the models took for them, on all machines together
+    images: list[Image]
     failures: list[tuple[str, str]] = field(default_factory=list)  # (model, reason)
 
 
@@ -84,8 +86,8 @@ class RayFill:
                         yield self._keep(table.to_pylist(), waiting, refused)
             except self._ray.exceptions.RayError as error:
                 if len(waiting) == before:
-                    raise ClusterError(f"the cluster made nothing: {_first_line(error)}") from error
-                log.warning("a pass over the cluster was cut short, and goes on: %s", _first_line(error))
+                    raise ClusterError(f"the cluster made nothing: {first_line(error)}") from error
+                log.warning("a pass over the cluster was cut short, and goes on: %s", first_line(error))
             if len(waiting) == before:
                 raise ClusterError(f"the cluster did not answer for {before} images")
             waiting |= refused
@@ -110,7 +112,7 @@ class RayFill:
             gpus = float(backend in ON_A_GPU and self._ray.cluster_resources().get("GPU", 0) > 0)
         maker = {
             "models": models, "backend": backend, "config_dir": _there(self._config_dir),
-            "memory_gb": self.config.memory_gb, "share": gpus, "hf_token": self._token, "tokens": _tokens(models),
+            "memory_gb": self.config.memory_gb, "hf_token": self._token, "tokens": _tokens(models),
             "display_px": self.bank.display_px, "folder": str(self.bank.folder.resolve()) if self.shared else None,
         }  # fmt: skip
         pool = ray.data.ActorPoolStrategy(min_size=1, max_size=how.actors, max_tasks_in_flight_per_actor=2)
@@ -128,8 +130,7 @@ class RayFill:
             list(writers.map(self._store, good))
         now = self.stock.ledger.now()
         images = [self._image(row, waiting[row["at"]], now) for row in good]
-        added = self.stock.ledger.add_images(images)
-        block = Block(added, sum(image.seconds for image in images))
+        block = Block(self.stock.ledger.add_images(images))
         for row in rows:
             one = waiting.pop(row["at"])
             if row["rejected"] and one.replicate + 1 < REPLICATES:
@@ -151,79 +152,38 @@ class RayFill:
                                "--shared wants a folder that every machine has at the same path")  # fmt: skip
 
 
-class Maker:
-    """An actor of the pool: one backend, whose weights are read at the first request; called with blocks of rows
-    (at, model, prompt, seed)."""
-
-    def __init__(self, models: Mapping[str, ModelSettings], backend: str, config_dir: str, memory_gb: float | None,
-                 share: float, hf_token: str | None, tokens: Mapping[str, str], display_px: int,
-                 folder: str | None):  # fmt: skip
-        os.environ.update(tokens)
-        if memory_gb is None and 0 < share < 1:
-            memory_gb = _share_of_the_gpu(share)
-        self.models, self.display_px = models, display_px
-        self.backend = make_backend(backend, config_dir=Path(config_dir), memory_gb=memory_gb, hf_token=hf_token)
-        self.bank = Bank(folder, display_px=display_px) if folder else None
-        self.failed: dict[str, int] = {}  # model -> failures in a row
-
-    def __call__(self, block: pa.Table) -> pa.Table:
-        import pyarrow as pa
-
-        made: list[dict[str, Any]] = []
-        for model, rows in itertools.groupby(block.to_pylist(), key=lambda row: row["model"]):
-            made += self._group(model, list(rows))
-        return pa.Table.from_pylist(made, schema=made_schema())
-
-    def _group(self, model: str, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Rows of one model, in one call if that goes well; else one by one, so that only those fail that must."""
-        requests = [Request(self.models[model], row["prompt"], row["seed"]) for row in rows]
-        try:
-            pictures: list[Generated | None] = [*self._generate(requests)]
-        except GenerationError:
-            pictures = [None] * len(rows)
-        for row, request, picture in zip(rows, requests, pictures, strict=True):
-            yield {"at": row["at"], "seed": row["seed"], "rejected": False} | self._finished(request, picture)
-
-    def _finished(self, request: Request, picture: Generated | None) -> dict[str, Any]:
-        model = request.model.id
-        if self.failed.get(model, 0) >= GIVE_UP:
-            return {"error": f"not asked any more after {GIVE_UP} failures in a row"}
-        try:
-            made = picture or self._generate([request])[0]
-            files = encode(made.picture, self.display_px)
-            if self.bank is not None:
-                self.bank.store(files)
-        except ImageRejected as error:
-            return {"error": reason(error), "rejected": True}
-        except GenerationError as error:
-            self.failed[model] = self.failed.get(model, 0) + 1
-            return {"error": reason(error)}
-        self.failed.pop(model, None)
-        width, height = made.picture.size
-        sent = {} if self.bank is not None else {"data": files.data, "shown": files.shown}
-        return {**sent, "image_id": files.image_id, "width": width, "height": height, "hardware": made.hardware,
-                "model_revision": made.model_revision, "settings": dumps(made.settings),
-                "seconds": round(made.seconds, 4)}  # fmt: skip
-
-    def _generate(self, requests: Sequence[Request]) -> list[Generated]:
-        """Raises GenerationError, and nothing else: an actor that dies of one picture would be asked for it again."""
-        try:
-            return self.backend.generate(requests, progress=lambda share: None, cancelled=lambda: False)
-        except GenerationError:
-            raise
-        except Exception as error:
-            log.exception("images of %s could not be made", requests[0].model.id)  # goes into the actor's log
-            raise GenerationError(f"{type(error).__name__}: {_first_line(error)}") from error
-
-
-def made_schema() -> pa.Schema:
-    """The columns of a finished block. A row has an `error` or the rest, and with a shared bank never any bytes."""
-    import pyarrow as pa
-
-    text, number = pa.string(), pa.int64()
-    return pa.schema({"at": number, "seed": number, "rejected": pa.bool_(), "error": text, "image_id": text,
-                      "data": pa.binary(), "shown": pa.binary(), "width": number, "height": number,
-                      "model_revision": text, "settings": text, "seconds": pa.float64(), "hardware": text})  # fmt: skip
+def fill_over(address: str, arena: Arena, wanted: Sequence[Wanted], config_dir: Path, *, hf_token: str | None = None,
+              shared: bool = False, out: TextIO | None = None) -> int:  # fmt: skip
+    """Make these images over the cluster, with the plain fill's progress; the exit code of the command: 0 when all of
+    them are there, 1 otherwise. Raises ClusterError."""
+    out, forecast, failed, stopped = out or sys.stderr, Forecast(wanted), Counter[tuple[str, str]](), ""
+    if not wanted:
+        print("nothing is missing", file=out)
+        return 0
+    filling = RayFill(address, arena.stock, config_dir, hf_token=hf_token, shared=shared)
+    print(f"{len(wanted)} images to make on {filling.machines()}", file=out)
+    bar, paces = Bar(forecast, out, time.monotonic), dict[str, tuple[float, int]]()
+    try:
+        for block in filling.fill(wanted):
+            for image in block.images:
+                # The whole cluster's seconds for an image of this model. Its first one only starts the clock: what was
+                # before it is the start of actors, and of weights.
+                begun, n = paces.setdefault(image.model, (time.monotonic(), 0))
+                paces[image.model] = begun, n + 1
+                forecast.add(image.model, (time.monotonic() - begun) / max(1, n), arena.bank.size(image.image_id))
+            for model, why in block.failures:
+                failed[model, why] += 1
+                forecast.drop(model)
+            bar.show()
+    except KeyboardInterrupt:
+        stopped = "stopped; what was made is kept, and the same command goes on from there. "
+    finally:
+        bar.close()
+        filling.close()
+    print(f"{stopped}{forecast.made} images made, {forecast.bytes / 1e6:.1f} MB", file=out)
+    for (model, why), times in failed.most_common():
+        print(f"{times} of {model} are still missing: {why}", file=out)
+    return 1 if failed or stopped else 0
 
 
 def _in_order(waiting: Mapping[int, Wanted]) -> list[tuple[int, Wanted]]:
@@ -253,13 +213,16 @@ def _connect(address: str, bank: Path):
                            f"pip install -r requirements-ray.txt ({error})") from None  # fmt: skip
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     bank = bank.resolve()
-    inside = [str(bank.parent.relative_to(ROOT))] if bank.is_relative_to(ROOT) else []
+    inside = [f"/{bank.parent.relative_to(ROOT)}/"] if bank.is_relative_to(ROOT) else []
     sent = {"working_dir": str(ROOT), "excludes": [*LEFT_HERE, *inside],
             "env_vars": {name: os.environ[name] for name in ("HF_ENDPOINT",) if name in os.environ}}  # fmt: skip
     try:
+        if ":" in address:  # Ray itself would knock for minutes
+            host, port = address.rsplit(":", 1)
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=sent)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(f"{address}: no Ray cluster can be had there ({_first_line(error)})") from error
+        raise ClusterError(f"{address}: no Ray cluster can be had there ({first_line(error)})") from error
     ray.data.DataContext.get_current().enable_progress_bars = False
     return ray
 
@@ -273,14 +236,3 @@ def _tokens(models: Mapping[str, ModelSettings]) -> dict[str, str]:
     """The tokens that rows name by their environment variable. They go to the actors alone, into no log of Ray's."""
     names = {row.token_env for row in models.values() if row.token_env}
     return {name: os.environ[name] for name in names if name in os.environ}
-
-
-def _share_of_the_gpu(share: float) -> float | None:
-    """Gigabytes for weights in a share of the GPU; a tenth is for the work itself."""
-    import torch
-
-    return 0.9 * share * torch.cuda.mem_get_info()[1] / 1e9 if torch.cuda.is_available() else None
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -197,6 +197,8 @@ def test_only_what_is_pinned_is_imported():
     known |= {path.stem for path in ENTRY}
     for path in [*sources("arena", "leaderboard"), *ENTRY]:
         unknown = {top(name) for name in imports(path)} - known
+        if path.stem == "ray_fill":  # and nowhere else; requirements-ray.txt pins it
+            unknown.discard("ray")
         assert not unknown, f"{path.relative_to(ROOT)}: {unknown} is not in requirements.txt"
 
 
