@@ -120,15 +120,19 @@ def take(ledger: Ledger, table: str, rows: Sequence[Values], *, ends: Iterable[s
     conflict = "DO NOTHING"
     if table in PRIVATE:  # a prompt or image that we made too and have not sealed: the dataset has it, so that is done
         conflict = f"({KEYS[table]}) DO UPDATE SET from_hub = 1 WHERE private = 0 AND from_hub = 0 AND seq > ?"
+    elif table == "feedback":  # given twice, here and elsewhere, before this was read: what the dataset has stands
+        theirs = ", ".join(f"{name} = excluded.{name}" for name in names)
+        conflict = f"(feedback_id) DO UPDATE SET {theirs} WHERE from_hub = 0 AND seq > ?"
     sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT {conflict}"
     with ledger.transaction(bulk=True) as db:
         db.execute(f"PRAGMA cache_size = {-CACHE_KB}")
-        more = (ledger.sealed_to(table),) if table in PRIVATE else ()
+        more = (ledger.sealed_to(table),) if table in (*PRIVATE, "feedback") else ()
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         before = last["seq"] if last else 0
         db.executemany(sql, [(*row, *fixed, *more) for row in rows])
-        if table in ("votes", "exclusions", "feedback"):
+        if table in ("exclusions", "feedback"):
             erase_feedback(db)
+        if table in ("votes", "exclusions"):
             for statement in _ERASE:
                 db.execute(statement)
         places = [(p.image_id, p.path, p.row_group) for p in pictures]

@@ -124,18 +124,17 @@ def to_vote(row: sqlite3.Row) -> Vote:
     return Vote(**{k: bool(row[k]) if k == "signed_in" else row[k] for k in Vote.__slots__})
 
 
-def to_feedback(row: sqlite3.Row) -> Feedback:
-    return Feedback(**{k: _opened(k, row[k]) for k in Feedback.__slots__})
+def to_feedback(row: sqlite3.Row | dict[str, Any]) -> Feedback:
+    """Raises ValueError or TypeError for values that no feedback can have."""
+    values = {k: row[k] for k in Feedback.__slots__}
+    if (words := values["misaligned_words"]) is not None:
+        values["misaligned_words"] = tuple(json.loads(words))
+    for places in ("coherence_points", "alignment_points"):
+        if (points := values[places]) is not None:
+            values[places] = tuple(Point(**point) for point in json.loads(points))
+    return Feedback(**values)
 
 
 def feedback_values(row: dict[str, Any]) -> dict[str, Any]:
     """A published row of `feedback` as the ledger keeps it."""
     return {c: dumps(list(v)) if TABLES["feedback"][c] in LISTS and v is not None else v for c, v in row.items()}
-
-
-def _opened(column: str, value: Any) -> Any:
-    """A value of `feedback` as its record has it."""
-    kind = TABLES["feedback"][column]
-    if kind not in LISTS or value is None:
-        return value
-    return tuple(Point(**point) if kind == "list<point>" else point for point in json.loads(value))

@@ -137,3 +137,11 @@ def test_what_was_given_is_kept_over_a_restart(launch, visit, tmp_path):
     assert visitor.post("/arena/reveal", {"battle_id": battle_id}).json()["reveal"]["a"]["rating"] is None
     extras = [row["extra"] for _, row in again.arena.ledger.feedback_after(0)]
     assert extras == ["{}", "{}"], "the names stayed held back"
+
+
+def test_health_counts_it(launch, visit):
+    served = launch()
+    visitor = visit(served.url)
+    assert say(visitor, held(visitor), style=5).status_code == 200
+    report = visitor.http.get("/health").json()
+    assert (report["votes"], report["feedback"]) == (1, 1) and report["hub"]["pending_rows"] >= 2

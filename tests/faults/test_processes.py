@@ -21,17 +21,21 @@ SELECTION = [
 def test_nothing_is_lost_or_doubled_and_everything_loads(every_app, tmp_path):
     """Side by side, as most of the time is waiting."""
 
+    said: list[int] = []
+
     def one(numbered: tuple[int, Scenario]) -> str:
         k, scenario = numbered
         try:
             counts = play(scenario, every_app, tmp_path / str(k))
         except Exception as error:
             return f"{scenario}: {type(error).__name__}: {error}"
+        said.append(counts["feedback"])
         return "" if counts["acknowledged"] and counts["commits"] else f"{scenario}: nothing was tried, {counts}"
 
     with ThreadPoolExecutor(len(SELECTION)) as pool:
         failed = [said for said in pool.map(one, enumerate(SELECTION)) if said]
     assert not failed, "\n".join(failed)
+    assert sum(said), "nobody gave feedback"
 
 
 def test_the_combinations_are_drawn_from_the_seed_and_are_complete():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+
+import pyarrow.parquet as pq
 import pytest
 
 from arena.bank import Bank
@@ -68,3 +71,23 @@ def test_it_is_read_back_as_it_was_given_and_not_published_again(hub, arena, tar
     Restorer(fresh, Bank(tmp_path / "third" / "bank"), target, every_seconds=3600).read_now(pictures=False)
     assert fresh.counts()["feedback"] == 6
     fresh.close()
+
+
+def test_given_at_two_replicas_before_they_read_of_each_other_it_counts_once(hub, arena, target, tmp_path):
+    """Here and, by the same voter on the same image, at a replica that had read their vote only."""
+    (vote,) = arena.vote(1)
+    arena.publisher(target).publish_now()
+    other = SmallArena(tmp_path / "other")
+    restorer = Restorer(other.ledger, other.bank, target, every_seconds=3600)
+    restorer.read_now()
+    first = arena.say(vote, style=1)
+    second = other.say(vote, style=5)
+    assert first.feedback_id == second.feedback_id
+    arena.publisher(target).publish_now()
+    restorer.read_now()
+    other.publisher(target, replica="other").publish_now()
+    [(_, kept)] = other.ledger.feedback_after(0)
+    assert kept["style"] == 1, "what was published first stands"
+    rows = [row for path, data in hub.files(DATASET).items() if path.startswith("data/feedback/")
+            for row in pq.read_table(io.BytesIO(data)).to_pylist()]  # fmt: skip
+    assert [row["style"] for row in rows] == [1]
