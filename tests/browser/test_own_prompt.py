@@ -17,7 +17,7 @@ def test_who_waits_sees_it_at_once(visit, votes):
     page.keyboard.press("Enter")
     page.wait_for_function(
         """own => { const strip = document.querySelector('.ia-strip');
-        return !strip.hidden && strip.textContent.includes(own) && /\\d+ %/.test(strip.textContent)
+        return !strip.hidden && strip.textContent.includes(own) && /about \\d+ s/.test(strip.textContent)
           && document.querySelector('.ia-form').hidden; }""",
         arg=OWN,
         polling=20,

@@ -22,11 +22,12 @@ function buildComposer() {
     left: el('span.ia-left'),
     strip: el('div.ia-strip', { hidden: true }),
     state: el('span.ia-strip-text'),
+    eta: el('span.ia-strip-eta', { title: 'An average over all pairs of models: a forecast for these two would tell which they are.' }),
     progress: el('progress', { max: 1, 'aria-label': 'Progress of your images' }),
     act: el('button.ia-quiet', { type: 'button' }),
   };
   c.form = el('form.ia-form', { onsubmit: (event) => { event.preventDefault(); ask(); } }, c.text, c.surprise, c.go);
-  c.strip.append(el('span.ia-strip-line', {}, c.state, c.act), c.progress);
+  c.strip.append(el('span.ia-strip-line', {}, c.state, c.eta, c.act), c.progress);
   c.panel = el('div.ia-panel', {}, c.error,
     el('div.ia-private', {}, c.secret, el('label', { for: 'ia-private' }, el('b', {}, 'Keep it private. '),
       'Only you see the pictures; neither they nor your words are published. Your vote still counts.'), c.left),
@@ -129,6 +130,8 @@ function onLive() {
   if (!event || event.nonce !== live.nonce || live.phase === 'idle' || live.phase === 'ready') return;
   if (event.phase === 'done') return arrived(event.battle);
   if (event.phase === 'error') return failed(event);
+  if (live.phase === 'queued' && event.phase === 'drawing') say('It is your turn: your images are being drawn.');
+  else if (event.phase === 'queued' && live.phase === 'asking') say(`${count(event.position, 'request')} before yours. You can go on voting meanwhile.`);
   live.phase = event.phase;
   live.ticket = event.ticket;
   live.event = event;
@@ -220,20 +223,30 @@ function showLive() {
   composer.strip.hidden = !(busy || ready);
   composer.form.hidden = busy || ready;
   ui.next.firstChild.textContent = state.live ? 'See your images' : 'Next';
+  composer.eta.textContent = '';
   if (ready) {
     composer.state.textContent = 'Your images are ready';
     setAct('Show them', state.phase === 'sending' ? () => {} : takeStage);
     composer.progress.value = 1;
   } else if (busy) {
     const event = live.event && live.event.ticket === live.ticket ? live.event : {};
-    const eta = event.eta > 1 ? `, about ${Math.ceil(event.eta)} s` : '';
-    composer.state.textContent = live.phase === 'queued' && event.position > 0 ? `${count(event.position, 'request')} before yours${eta}`
-      : live.phase === 'drawing' ? `Drawing “${live.prompt}” · ${Math.round(event.progress * 100)} %` : 'Getting ready to draw…';
+    const waits = live.phase === 'queued';
+    composer.state.textContent = waits && event.position > 0 ? `${count(event.position, 'request')} before yours`
+      : live.phase === 'drawing' ? `Drawing “${live.prompt}”` : 'Getting ready to draw…';
+    if ((waits || live.phase === 'drawing') && event.eta > 0) composer.eta.textContent = `about ${span(event.eta)}`;
     if (live.phase === 'drawing') composer.progress.value = event.progress;
     else if (live.phase === 'fetching') composer.progress.value = 1;
     else composer.progress.removeAttribute('value');
+    composer.progress.setAttribute('aria-valuetext', [composer.state.textContent, composer.eta.textContent].filter(Boolean).join(', '));
     setAct('Cancel', cancel);
   }
+}
+
+/** Seconds as people say them: the longer, the rounder. */
+function span(seconds) {
+  if (seconds < 10) return `${seconds} s`;
+  if (seconds < 90) return `${Math.ceil(seconds / 5) * 5} s`;
+  return `${Math.ceil(seconds / 60)} min`;
 }
 
 function setAct(text, run) {
