@@ -54,7 +54,7 @@ def open_feedback(source):
             return RawFeedback(name) if read is None else read(path, name)
     except OSError as error:
         raise errors.Unreadable(f"{name}: {_one_line(error)}") from error
-    if (found := HUB_ID.fullmatch(name)) and not found[3]:
+    if (found := HUB_ID.fullmatch(name)) and not found[3] and Path(found[1]).suffix.lower() not in READERS:
         folder = remote.download(name, found[1], found[2], patterns=OURS)
         return _folder(folder, name, folder.name)
     return RawFeedback(name)

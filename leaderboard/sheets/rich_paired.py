@@ -79,7 +79,7 @@ def explained(study):
         if found.right is not None:
             notes.append(f"They name the winner of {found.right:.1%} of the decided battles.")
         notes.append("Who gave the vote gave the ratings after it, so an effect is no proof of a cause.")
-    caption = "A logistic regression of the vote on the differences of the ratings; the strongest criterion first."
+    caption = "A logistic regression of the vote, draws as half a win, on the differences of the ratings; the strongest first."
     return Sheet("explained", "Which criterion explains the votes", caption, columns, rows, tuple(notes))
 
 
