@@ -65,7 +65,8 @@ ABOUT_COLUMNS = {
     "signed_in": "whether the voter had signed in with a Hugging Face account",
     "mode": "`anonymous`: the models were hidden until the vote; only these count for the main leaderboard",
     "served_from": "`bank` for images drawn earlier, `live` for ones drawn on the voter's request",
-    "pair_probability": "probability with which this pair of models was drawn, given its prompt",
+    "pair_probability": "probability with which this pair of models was drawn (for the first voter of these images, where "
+    "several get them), given its prompt and the images of it that could be shown",
     "seconds_to_vote": "from the images being shown to the vote",
     "arena_version": "version of Image Arena that took the vote",
     "image_id": "id of the image: the first 32 hexadecimal digits of the SHA-256 of its PNG file",

@@ -134,7 +134,7 @@ class Battle:
     image_b: Image
     mode: str  # "anonymous" now; "named" and "winner_stays" are in the schema
     served_from: str  # "bank" or "live"
-    pair_probability: float  # that this pair of models was drawn, given its prompt
+    pair_probability: float  # that this pair of models was drawn, given its prompt and what could be shown of it
     created_at: int
     token_a: str = field(default_factory=new_id)  # the names under which the two images are served
     token_b: str = field(default_factory=new_id)
