@@ -1,0 +1,168 @@
+"""What our diffusers backend costs over a bare call of the same pipeline, what a batch gains, and what a swap takes.
+
+`--sizes tiny` (the default) runs two of the demonstration models of arena.yaml, on whatever device there is. `--sizes
+sdxl,flux` builds pipelines of these sizes with random weights (see _sized.py), which wants a CUDA GPU: 41 GB on disk for
+both. Calls of the bare pipeline and of the backend take turns, each round in another order, with the same prompt, seed and
+arguments, and their pictures must be equal; the ratio is that of the medians, with the middle half of the rounds' own
+ratios beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import _one_thread  # noqa: F401 (before torch)
+from _machine import describe, table
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from arena.backends import Request  # noqa: E402
+from arena.backends.diffusers_backend import DiffusersBackend  # noqa: E402
+from arena.config import ModelSettings, load_config  # noqa: E402
+
+PROMPT = "a red heart on a white background"
+MOST_OVERHEAD = 1.02
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="tiny", help="tiny, or some of sdxl,flux")
+    parser.add_argument("--rounds", type=int, default=15, help="of each comparison")
+    parser.add_argument("--batches", default="1,2,4,8", help="sizes of batches")
+    options = parser.parse_args()
+    print(describe("torch", "diffusers"))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        models, home = rows(options.sizes.split(","), Path(folder))
+        backend = DiffusersBackend(home)
+        print(f"device: {backend.device} {torch.cuda.get_device_name() if backend.device == 'cuda' else ''}\n")
+        overhead(backend, models, options.rounds)
+        batching(backend, models, [int(n) for n in options.batches.split(",")], options.rounds)
+        backend.close()
+        swaps(home, models, options.rounds)
+
+
+def rows(sizes: list[str], folder: Path) -> tuple[list[ModelSettings], Path]:
+    """The models to measure, and where their sources are."""
+    if sizes == ["tiny"]:
+        known = {model.id: model for model in load_config(ROOT / "arena.yaml").models}
+        return [known["tiny-unet"], known["tiny-flow"]], ROOT
+    from _sized import save
+
+    device, found = "cuda" if torch.cuda.is_available() else "cpu", []
+    for size in sizes:
+        row = save(size, folder / size, device)
+        found.append(ModelSettings(id=size, name=size, organisation="-", family=size, licence="-", **row))
+        gc.collect()
+    return found, folder
+
+
+def draw(backend: DiffusersBackend, model: ModelSettings, n: int = 1) -> list:
+    requests = [Request(model, PROMPT, seed) for seed in range(n)]
+    return backend.generate(requests, progress=lambda share: None, cancelled=lambda: False)
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds on the wall, and of the processor."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def overhead(backend: DiffusersBackend, models: list[ModelSettings], rounds: int) -> None:
+    lines, worst = [], 0.0
+    for model in models:
+        pipeline = backend.loaded(model).pipeline
+
+        def bare(model=model, pipeline=pipeline):
+            with torch.inference_mode():
+                noise = torch.Generator("cpu").manual_seed(0)
+                return pipeline(prompt=PROMPT, generator=noise, **model.settings).images[0]
+
+        def ours(model=model):
+            return draw(backend, model)[0].picture
+
+        same = np.array_equal(np.asarray(bare()), np.asarray(ours()))  # and both are warm now
+        assert same, "the backend draws another picture"
+        took: dict[str, list[tuple[float, float]]] = {"bare": [], "ours": []}
+        for turn in range(rounds):
+            for name, work in sorted({"bare": bare, "ours": ours}.items(), reverse=bool(turn % 2)):
+                took[name].append(timed(work))
+        # On a CPU the processor's time is what a busy machine leaves alone; on a GPU the wall's is what counts.
+        column = 0 if backend.device == "cuda" else 1
+        medians = {
+            name: [1000 * statistics.median(pair[i] for pair in pairs) for i in (0, 1)] for name, pairs in took.items()
+        }
+        ratios = [b[column] / a[column] for a, b in zip(took["bare"], took["ours"], strict=True)]
+        low, _, high = statistics.quantiles(ratios, n=4)
+        ratio = medians["ours"][column] / medians["bare"][column]
+        worst = max(worst, ratio)
+        lines.append([model.id, *medians["bare"], *medians["ours"], f"{ratio:.4f}", f"{low:.4f} to {high:.4f}", rounds])
+    print("one image: a bare call of the pipeline, and our backend")
+    print(
+        table(
+            ["model", "bare, wall ms", "CPU ms", "ours, wall ms", "CPU ms", "ours / bare", "middle half", "rounds"],
+            lines,
+        )
+    )
+    print(f"at most {MOST_OVERHEAD}: {'PASS' if worst <= MOST_OVERHEAD else 'FAIL'} ({worst:.4f})\n")
+
+
+def batching(backend: DiffusersBackend, models: list[ModelSettings], sizes: list[int], rounds: int) -> None:
+    lines = []
+    for model in models:
+        variants = {n: model.model_copy(update={"batch": n}) for n in sizes}
+        took: dict[int, list[float]] = {n: [] for n in sizes}
+        column = 0 if backend.device == "cuda" else 1
+        for n in sizes:
+            draw(backend, variants[n], n)
+        for turn in range(max(3, rounds // 3)):
+            for n in sorted(sizes, reverse=bool(turn % 2)):
+                took[n].append(timed(lambda n=n, row=variants[n]: draw(backend, row, n))[column] / n)
+        first = statistics.median(took[sizes[0]])
+        lines += [
+            [model.id, n, 1000 * statistics.median(took[n]), f"{first / statistics.median(took[n]):.2f}"] for n in sizes
+        ]
+    print(f"batches: {'wall' if backend.device == 'cuda' else 'CPU'} time for each image")
+    print(table(["model", "images in a call", "ms an image", "gain"], lines) + "\n")
+
+
+def swaps(home: Path, models: list[ModelSettings], rounds: int) -> None:
+    """Two models in turn, with room for one and with room for both."""
+    models = [model.model_copy(update={"memory_gb": None}) for model in models]  # their weights alone count here
+    first, second = models[0], models[-1] if len(models) > 1 else models[0].model_copy(
+        update={"id": "again", "pipeline": models[0].pipeline.model_copy(update={"dtype": "float32"})})  # fmt: skip
+    lines = []
+    for what, budget in (("room for one", None), ("room for both", 1000.0)):
+        backend = DiffusersBackend(home, memory_gb=budget or 1000.0)
+        sizes = [sum(backend.loaded(model).sizes.values()) / 1e9 for model in (first, second)]
+        if budget is None:
+            backend.shelf.budget = int(max(sizes) * 1.01e9)
+        times: dict[str, list[float]] = {first.id: [], second.id: []}
+        for _ in range(max(3, rounds // 3)):
+            for model in (first, second):
+                times[model.id].append(timed(lambda model=model, backend=backend: backend.loaded(model))[0])
+        lines += [[what, model.id, f"{size:.3f}", 1000 * statistics.median(times[model.id]), 1000 * max(times[model.id])]
+                  for model, size in zip((first, second), sizes, strict=True)]  # fmt: skip
+        backend.close()
+    print("swaps: until the other model's pipeline is there (its files are in the system's cache)")
+    print(table(["budget", "model", "GB", "median ms", "longest ms"], lines))
+
+
+if __name__ == "__main__":
+    main()
