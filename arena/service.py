@@ -115,10 +115,9 @@ class Arena:
 
     def cast_vote(self, battle_id: str, winner: str, voter: str, *, seconds: float | None = None,
                   signed_in: bool = False, user_name: str | None = None, hold: bool = False) -> Reveal | None:  # fmt: skip
-        """Write the vote, and only then tell the names; with `hold` they are not told before `reveal`, and None is
-        returned. `seconds` is how long the browser says that the battle
-        was looked at; no more is believed than has passed since it was made. `user_name`, of who is signed in, is
-        written only while the voter agrees to it."""
+        """Write the vote, and only then tell the names; with `hold` they wait for `reveal`, and None is returned.
+        `seconds` is how long the browser says that the battle was looked at; no more is believed than has passed
+        since it was made. `user_name`, of who is signed in, is written only while the voter agrees to it."""
         if winner not in WINNERS:
             raise BadVote(f"A vote is one of {', '.join(WINNERS)}.")
         self._votes.spend(voter, "so many votes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 
 import pytest
 from hypothesis import given as drawn
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 
 from arena import intake
 from arena.config import FeedbackSettings
-from arena.errors import AlreadyGiven, BadFeedback, TooFast, UnknownBattle, VoteFirst
+from arena.errors import AlreadyGiven, BadFeedback, ConfigError, TooFast, UnknownBattle, VoteFirst
 from arena.feedback import KEYS, read
 from arena.records import TABLES, Feedback, Point, arrow_schema, feedback_id
 from arena.shards import to_parquet
 from arena.tables import to_feedback
+from tests.unit.conftest import small_config
 
 ASKED = FeedbackSettings()
 ALWAYS = FeedbackSettings(points="always", area=True)
@@ -117,6 +119,38 @@ def test_what_was_not_asked_is_refused_by_its_name():
     for key, value in (("errors", 3), ("alignment", 3), ("misaligned_words", []), ("coherence_points", [])):
         assert refused(only_style, style=3, **{key: value}).startswith(f"{key}: ")
     assert "unknown key" in refused(style=3, comment="nice")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["size", "counts", "x"]), inner),
+    max_leaves=8,
+)
+
+
+@drawn(st.dictionaries(st.sampled_from(KEYS), JSON | st.integers(1, 5)))
+def test_whatever_is_sent_is_a_feedback_or_refused_in_words(sent):
+    try:
+        columns, masks = read(sent, words=3, asked=ALWAYS)
+    except BadFeedback as refusal:
+        assert str(refusal).endswith(".")
+    else:
+        Feedback("f", 1, "b", "i", "p", "three little words", "m", "v", **columns)
+        assert any(value is not None for value in columns.values()) or masks
+
+
+@pytest.mark.parametrize("wrong, says", [
+    ({"criteria": ["style", "style"]}, "feedback: criteria: one is there twice"),
+    ({"criteria": [], "words": False}, "feedback: nothing is asked"),
+    ({"criteria": ["colour"]}, 'feedback.criteria[0]: unknown "colour"; one of style, coherence, alignment'),
+    ({"points": "often"}, 'feedback.points: unknown "often"; one of low, always, never'),
+    ({"points_at_most": 4}, "feedback.points_at_most"), ({"points_below": 1}, "feedback.points_below"),
+    ({"reveal": "never"}, 'feedback.reveal: unknown "never"; one of after, before'),
+    ({"colour": True}, "feedback.colour: unknown key"),
+], ids=str)  # fmt: skip
+def test_a_mistake_in_what_is_asked_is_named(wrong, says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        small_config(feedback=wrong)
 
 
 @pytest.mark.parametrize("given", [{}, dict.fromkeys(KEYS)])
