@@ -136,12 +136,14 @@ def _made_of(config: ArenaConfig, tables: Collection[str], dataset: str | None) 
 
 @lru_cache(2)  # the same card is asked about at every commit, and to read it would hold up votes
 def _is_later(card: str) -> bool:
-    """Whether a later version of ours wrote it: its columns are more than we know, and shards need them there."""
+    """Whether a later version of ours wrote it: its tables or columns are more than we know, and need to be there."""
     front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
     try:
         listed = yaml.safe_load(front[1])["dataset_info"] if front else []
-        return any({column["name"] for column in table["features"]} > TABLES[table["config_name"]].keys()
-                   for table in listed if table["config_name"] in TABLES)  # fmt: skip
+        more = {table["config_name"] for table in listed} - TABLES.keys()
+        return bool(more and _STAMP.search(card)) or any(
+            {column["name"] for column in table["features"]} > TABLES[table["config_name"]].keys()
+            for table in listed if table["config_name"] in TABLES)  # fmt: skip
     except (yaml.YAMLError, KeyError, TypeError):
         return False  # somebody else's, or none of a table yet
 

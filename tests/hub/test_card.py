@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import DatasetCard
 
 from arena.card_figures import figures, wilson
-from arena.dataset_card import dataset_card, renewed_card
+from arena.dataset_card import ABOUT_TABLES, dataset_card, renewed_card
 from arena.publisher import HubTarget
 from arena.records import TABLES, Battle, Prompt, new_id
 from tests.hub.small_arena import DATASET, START, SmallArena, config
@@ -156,3 +156,15 @@ def test_a_card_of_a_later_version_is_left_alone(arena, monkeypatch):
     assert renewed_card(config(), {"votes"}, arena.ledger, dataset=DATASET, now=START, there=theirs) is None
     earlier = dataset_card(config(), {"votes"}, dataset=DATASET).replace("- name: extra\n    dtype: string\n", "")
     assert renewed_card(config(), {"votes"}, arena.ledger, dataset=DATASET, now=START, there=earlier)
+
+
+def test_a_card_with_a_table_of_a_later_version_is_left_alone(arena, monkeypatch, tmp_path):
+    with monkeypatch.context() as later:
+        later.setitem(TABLES, "remarks", {"remark_id": "string", "created_at": "timestamp", "extra": "json"})
+        later.setitem(ABOUT_TABLES, "remarks", "")
+        ledger = SmallArena(tmp_path / "later").ledger
+        theirs = renewed_card(config(), {"votes", "remarks"}, ledger, dataset=DATASET, now=START, there=None)
+    asked = {"dataset": DATASET, "now": START + 5 * 86_400}
+    assert renewed_card(config(), {"votes"}, arena.ledger, **asked, there=theirs) is None
+    foreign = theirs[: theirs.rindex("<!--")]  # somebody else's, without our last line
+    assert "remarks" not in renewed_card(config(), {"votes"}, arena.ledger, **asked, there=foreign)
