@@ -5,13 +5,12 @@ any other, with the same intervals. What explains the votes is a logistic regres
 the ratings.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from leaderboard.clusters import AUTO, capped
-from leaderboard.contextual import Design, covariance, fit, logistic
+from leaderboard.contextual import Design, fit, logistic
 from leaderboard.feedback import UNKNOWN
 from leaderboard.feedback_formats import CRITERIA
 from leaderboard.ratings import SCALE, SCORES, core
@@ -22,6 +21,7 @@ from leaderboard.tally import Pairs, tally
 from leaderboard.votes import A_WINS, B_WINS, BOTH_GOOD, OUTCOMES, check
 
 METHOD = "bradley-terry"
+MOST_LEVERAGE = 0.9
 VOTES_EACH = 10  # for each number that a regression fits (Peduzzi et al. 1996)
 
 
@@ -116,7 +116,7 @@ def board(feedback, pairs, criterion, seed=0, clusters=AUTO, voter_cap=None):
 def explained(feedback, pairs):
     """The Explained votes: log odds of side a = gamma + sum of beta_c (rating of a - rating of b on c), gamma for standing
     on side a; draws count half. Intervals are sandwiches that take the votes of one voter together (Liang & Zeger
-    1986), with Student's t of as many degrees of freedom as there are voters but one."""
+    1986), with Student's t; of one voter alone, they speak of that voter."""
     known = pairs.winner != UNKNOWN
     asked = [at for at in range(len(CRITERIA)) if np.isfinite(feedback.scores[:, at]).any()]
     difference = feedback.scores[pairs.a][:, asked] - feedback.scores[pairs.b][:, asked]
@@ -131,22 +131,23 @@ def explained(feedback, pairs):
     x = np.column_stack([np.ones(len(a)), difference])
     side = np.zeros(len(a), np.int64)
     design = Design(side, side, score, np.ones(len(a)), x, 1)
-    clusters = [feedback.voter.codes[a]] if voters > 1 else []
-    plain = _estimated(design, clusters)
+    cluster = feedback.voter.codes[a].astype(np.int64)
+    cluster = np.where(cluster < 0, len(a) + np.arange(len(a)), cluster) if voters > 1 else np.arange(len(a))
+    plain = _estimated(design, cluster)
     if plain is None:
         why = "the ratings decide the votes alone, or follow from one another: no effect has a finite value"
         return replace(found, refused=why)
-    held = _with_models(feedback, a, b, score, x, clusters)
+    held = _with_models(feedback, a, b, score, x, cluster)
     beta, deviation, degrees = plain
     least, best = _deviance(design, [0]), _deviance(design, range(x.shape[1]))
     effects = []
     for at, criterion in enumerate(asked, 1):
         alone, others = _deviance(design, [0, at]), _deviance(design, [k for k in range(x.shape[1]) if k != at])
-        half = float(student(degrees)) * deviation[at]
-        p = two_sided(float(beta[at] / deviation[at]), degrees) if deviation[at] > 0 else None
+        half = float(student(degrees[at])) * deviation[at]
+        p = two_sided(float(beta[at] / deviation[at]), float(degrees[at])) if deviation[at] > 0 else None
         within = (None, None, None)
         if held is not None:
-            reach = float(student(held[2])) * held[1][at]
+            reach = float(student(held[2][at])) * held[1][at]
             within = tuple(float(SCALE * end) for end in (held[0][at], held[0][at] - reach, held[0][at] + reach))
         effects.append(Effect(CRITERIA[criterion], float(SCALE * beta[at]), float(SCALE * (beta[at] - half)),
                               float(SCALE * (beta[at] + half)), p, float(x[:, at].std()), _part(alone, least),
@@ -159,19 +160,45 @@ def explained(feedback, pairs):
                    right=float(named.mean()) if decided.any() else None)  # fmt: skip
 
 
-def _estimated(design, clusters):
-    """(coefficients, standard errors, degrees of freedom) of the covariates, or None where they are not finite."""
-    parameters, information = fit(design)
-    if parameters is None or np.linalg.matrix_rank(information) < len(information) - 1:
+def _estimated(design, cluster):
+    """(coefficients, standard errors, degrees of freedom), each [E], of the covariates; None where they are not finite.
+
+    A sandwich with the votes of one `cluster` [n] taken together, each cluster's score as if the fit had been made
+    without it (CR3 of Bell & McCaffrey 2002): divided by 1 - h along the directions in which it has the leverage h, at
+    most MOST_LEVERAGE. Degrees of freedom are fewer where a few clusters dominate (after Pan & Wall 2002).
+    """
+    parameters, _ = fit(design)
+    if parameters is None:
         return None
-    values = covariance(design, parameters, information, clusters)
-    deviation = np.sqrt(np.maximum(np.diag(values), 0.0))[design.models :]
-    degrees = max(len(np.unique(clusters[0])) - 1.0, 1.0) if clusters else math.inf
-    return parameters[design.models :], deviation, degrees
+    first, rows = design.models - 1, np.arange(len(design.score))
+    z = np.zeros((len(rows), design.models + design.x.shape[1]))
+    z[rows, design.a] += 1.0
+    z[rows, design.b] -= 1.0
+    z[:, design.models :] = design.x
+    z = z[:, 1:]  # the first model stands at 0
+    chance = logistic(design.log_odds(parameters))
+    weight = chance * (1.0 - chance)
+    information = z.T @ (z * weight[:, None])
+    if np.linalg.matrix_rank(information, hermitian=True) < len(information):
+        return None
+    root = np.linalg.inv(np.linalg.cholesky(information))
+    z = z @ root.T  # in these units the information is 1
+    order = np.argsort(cluster, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(cluster[order])) + 1)
+    moved = np.empty((len(parts), z.shape[1]))
+    for at, part in enumerate(parts):
+        own = z[part]
+        leverage, vectors = np.linalg.eigh(own.T @ (own * weight[part, None]))
+        score = vectors.T @ (own.T @ (design.score[part] - chance[part]))
+        moved[at] = vectors @ (score / (1.0 - np.minimum(leverage, MOST_LEVERAGE)))
+    square = (moved @ root)[:, first:] ** 2
+    variance = square.sum(axis=0)
+    degrees = 3.0 * variance**2 / np.maximum((square**2).sum(axis=0), 1e-300)
+    return parameters[design.models :], np.sqrt(variance), np.clip(degrees, 1.0, max(len(parts) - 1.0, 1.0))
 
 
-def _with_models(feedback, a, b, score, x, clusters):
-    """As _estimated, with a strength for each model, over the votes among models that can be compared."""
+def _with_models(feedback, a, b, score, x, cluster):
+    """As _estimated, with a strength for each model, over the votes among models that can be compared; None for few."""
     models = len(feedback.model.names)
     first, second = feedback.model.codes[a].astype(np.int64), feedback.model.codes[b].astype(np.int64)
     counts = np.zeros((models, models, len(OUTCOMES)), np.int64)
@@ -185,7 +212,7 @@ def _with_models(feedback, a, b, score, x, clusters):
         return None
     design = Design(place[first[inside]], place[second[inside]], score[inside], np.ones(int(inside.sum())), x[inside],
                     len(members))  # fmt: skip
-    return _estimated(design, [codes[inside] for codes in clusters])
+    return _estimated(design, cluster[inside])
 
 
 def _deviance(design, columns):
