@@ -21,6 +21,7 @@ from pathlib import Path
 from arena.errors import PublishError
 from arena.hub_files import Held, HubFiles
 from arena.layout import Name, large_path, manifest_path, read_name
+from arena.logs import without_secrets
 from arena.merge import fits, merge
 from arena.records import TABLES, dumps
 
@@ -30,6 +31,9 @@ MOST_ROWS = 1_000_000  # of a large shard
 MOST_BYTES = 512 * 2**20  # of a large shard, which pictures reach first
 FEW_SMALL = 10  # so many small shards that are finished may stay,
 FEW_LARGE = 30  # and so many large ones that are not full: a row is rewritten after a day, then after a month
+# Two replicas that start at once, or without the Hub, publish the same prompts, and the same images where their models
+# draw alike. Where that can be, few are enough; small prompts go into the large ones of so many rows each time.
+TWICE, FEW_PROMPTS = ("prompts", "images"), 50_000
 SOURCES_A_COMMIT = 1000
 BYTES_A_COMMIT = 2**30  # which also bounds the scratch folder, with the sources that it holds
 LEAST_FREE = 2**30  # bytes of the disk that are left to votes
@@ -48,6 +52,16 @@ class CompactReport:
     shards_after: int = 0
     rows: int = 0
     squashed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompactStatus:
+    """For the page and the command line: the last run of this process. Times are in milliseconds."""
+
+    last_run_at: int | None = None
+    shards_before: int = 0  # those that it replaced
+    shards_after: int = 0
+    last_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,7 @@ class Compactor:
         self.first_look = FIRST_LOOK + int(hashlib.sha256(replica.encode()).hexdigest()[:8], 16) % FIRST_SPREAD
         self._scratch = folder / ".compacting"
         self._turn = threading.Lock()
+        self.status = CompactStatus()
 
     def compact(self, *, today: bool = False, stopping: threading.Event | None = None) -> CompactReport:
         """Replace what can be replaced now; with `today`, shards of the unfinished period too, however few. Raises
@@ -78,12 +93,20 @@ class Compactor:
 
         if not self._turn.acquire(blocking=False):
             raise PublishError("shards are being compacted already")
+        told: str | None = "it ended unexpectedly"
+        report = CompactReport()
         try:
             with self._alone():
-                return self._compact(today, stopping or threading.Event())
+                report, told = self._compact(today, stopping or threading.Event()), None
+            return report
+        except PublishError as error:
+            told = str(error)
+            raise
         except (OSError, pa.ArrowException) as error:
-            raise PublishError(f"shards could not be compacted: {error}") from error
+            told = without_secrets(str(error))
+            raise PublishError(f"shards could not be compacted: {told}") from error
         finally:
+            self.status = CompactStatus(int(self._clock() * 1000), report.shards_before, report.shards_after, told)
             self._turn.release()
 
     @contextmanager
@@ -192,7 +215,9 @@ class Compactor:
                 else:
                     shards.append(name.path)
         manifest = dumps({"table": table, "rows": rows, "sources": paths, "shards": sorted(set(shards))}).encode()
-        return large_path(sources, rows, sha256), target, rows, manifest, [*paths, *manifests]
+        large = large_path(sources, rows, sha256)  # that of a source where the others held nothing new
+        gone = [path for path in (*paths, *manifests) if path not in (large, manifest_path(large))]
+        return large, target, rows, manifest, gone
 
     def _fetch(self, paths: Sequence[str], listed: Mapping[str, Held], head: str) -> dict[str, Path]:
         """Where each of these shards is on the disk, with the content that the Hub lists."""
@@ -209,15 +234,18 @@ class Compactor:
 
 def plan(table: str, listed: Mapping[str, Held], before: str, *, few: int = FEW_SMALL) -> list[Group]:
     """Which shards of `table` become one, of those that begin before the stamp `before`: small ones where there are
-    more than `few`, with large ones that are not full where there are too many of those."""
+    more than `few` or may hold the same rows, with large ones that are not full where there are too many of those."""
     names = [name for path in sorted(listed) if (name := read_name(path)) and name.table == table]
     small = [name for name in names if not name.large and name.first < before]
     large = [name for name in names if name.large and name.rows < MOST_ROWS / 2
              and listed[name.path].size < MOST_BYTES / 2]  # fmt: skip
-    if len(small) <= few:
+    if table in TWICE and len({name.replica for name in small}) > 1:
+        few = 1
+    again = [name for name in large if name.rows < FEW_PROMPTS] if table == "prompts" and small else []
+    if len(small) <= few and not again:
         small = []
     if len(large) <= FEW_LARGE:
-        large = []
+        large = again
     groups: list[Group] = []
     together: list[Name] = []
     rows = size = 0

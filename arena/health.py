@@ -30,7 +30,7 @@ def health(arena: Arena, *, uptime: float, running: int) -> dict[str, Any]:
     except LedgerError:
         report |= {"ok": False, "hub": None}
     report["resting_models"] = len(report.get("resting_models", ()))
-    for part in filter(None, (report["hub"], report.get("restore"))):
+    for part in filter(None, (report["hub"], report.get("restore"), (report["hub"] or {}).get("compaction"))):
         part["last_error"] = safe(part["last_error"]) if part["last_error"] else None
     report |= {
         "uptime_seconds": round(uptime, 1),

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from arena.errors import PublishError
 from arena.hub_waiting import told_to_wait
 from arena.layout import may_hold
+from arena.logs import without_secrets
 from arena.records import Shard
 
 if TYPE_CHECKING:
@@ -189,7 +190,8 @@ def outrun(error: BaseException) -> bool:
 
 
 def in_a_line(error: BaseException) -> str:
-    """What went wrong, in a line for a log and a status page; without the request's id."""
+    """What went wrong, in a line for a log and a status page; without the request's id and any secret."""
     response = getattr(error, "response", None)
     said = getattr(error, "server_message", None) or str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}{f' {response.status_code}' if response is not None else ''}: {said}"[:300]
+    status = f" {response.status_code}" if response is not None else ""
+    return without_secrets(f"{type(error).__name__}{status}: {said}")[:300]

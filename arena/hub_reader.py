@@ -21,6 +21,7 @@ from arena.errors import RestoreError
 from arena.hub import HubTarget
 from arena.hub_files import in_a_line
 from arena.hub_waiting import told_to_wait
+from arena.layout import manifest_path
 from arena.records import TABLES
 
 CONNECTIONS = 8  # downloads at once
@@ -91,6 +92,17 @@ class HubReader:
         if not whole:
             raise RestoreError(f"{self.dataset}: {shard.path} did not come as the Hub lists it")
         return data
+
+    def parts_of(self, large: str, commit: str) -> dict[str, list[str]]:
+        """What the large shard at the path `large` was made from (`arena.layout`); {} where nobody says."""
+        from huggingface_hub.errors import RemoteEntryNotFoundError
+
+        try:
+            return self._get(f"/datasets/{self.dataset}/resolve/{commit}/{quote(manifest_path(large))}").json()
+        except RestoreError as error:
+            if isinstance(error.__cause__, RemoteEntryNotFoundError):
+                return {}
+            raise
 
     def read_all(self, shards: Iterable[RemoteShard], commit: str) -> Iterator[tuple[RemoteShard, bytes]]:
         """Whole shards in order, a few downloaded ahead."""

@@ -110,6 +110,11 @@ def unread(ledger: Ledger, paths: Iterable[str]) -> set[str]:
     return set(paths) - {row["path"] for row in known}
 
 
+def has_read(ledger: Ledger) -> bool:
+    """Whether any shard was sealed here, or has been read."""
+    return ledger.one("SELECT EXISTS (SELECT 1 FROM shards UNION ALL SELECT 1 FROM read_shards) AS n")["n"] == 1
+
+
 def take(ledger: Ledger, table: str, rows: Sequence[Values], *, ends: Iterable[str] = (),
          pictures: Iterable[Awaited] = ()) -> int:  # fmt: skip
     """Keep rows of the dataset, and the `pictures` that are to be fetched for them; how many were new. `ends` are

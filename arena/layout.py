@@ -30,6 +30,7 @@ class Name:
     last: str  # stamp of the last row of a large shard; otherwise the same as `first`
     rows: int  # at most
     large: bool
+    replica: str = ""  # that sealed it; of a small one
 
     @property
     def day(self) -> str:
@@ -43,8 +44,8 @@ def read_name(path: str) -> Name | None:
         table, first, last, rows = found.groups()
         return Name(path, table, first, last, int(rows), True)
     if found := _SHARD.fullmatch(path):
-        table, first, _, low, high = found.groups()
-        return Name(path, table, first, first, int(high) - int(low) + 1, False)
+        table, first, replica, low, high = found.groups()
+        return Name(path, table, first, first, int(high) - int(low) + 1, False, replica)
     return None
 
 

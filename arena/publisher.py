@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arena.bank import Bank
-from arena.compact import Compactor, CompactReport
+from arena.compact import Compactor, CompactReport, CompactStatus
 from arena.config import ArenaConfig
 from arena.dataset_card import renewed_card
 from arena.errors import ArenaError, PublishError
 from arena.hub import NOWHERE, Hub, HubTarget, Nowhere
 from arena.ledger import Ledger
+from arena.logs import without_secrets
 from arena.records import TABLES, Shard
 from arena.shards import ROWS, ROWS_OTHERWISE, Row, ShardFolder, with_images
 
@@ -55,6 +56,7 @@ class PublishStatus:
     last_commit_at: int | None  # of this process
     last_error: str | None  # of the last round
     next_try_at: int | None  # None where no thread runs
+    compaction: CompactStatus | None = None  # None where nothing is compacted
 
 
 class Publisher:
@@ -120,6 +122,7 @@ class Publisher:
             dataset=self._hub.dataset, pending_rows=pending, published_rows=max(0, rows - pending),
             last_commit_at=self._last_commit, last_error=self._last_error,
             next_try_at=int((self._clock() + max(0.0, wait)) * 1000) if running else None,
+            compaction=self._compactor.status if self._compactor else None,
         )  # fmt: skip
 
     # -- threads -------------------------------------------------------------------------------------------
@@ -185,7 +188,7 @@ class Publisher:
             with self._folder.alone():
                 report = self._push_and_seal(commits)
         except Exception as error:
-            self._last_error = str(error) or type(error).__name__
+            self._last_error = without_secrets(str(error)) or type(error).__name__
             self._pace.failed(time.monotonic(), getattr(error, "retry_after", 0.0))
             if isinstance(error, PublishError):
                 raise

@@ -23,7 +23,9 @@ from arena.errors import ArenaError, ImageRejected, RestoreError
 from arena.hub import HubTarget
 from arena.hub_reader import HubReader, RemoteShard
 from arena.intake import Awaited
+from arena.layout import read_name
 from arena.ledger import Ledger
+from arena.logs import without_secrets
 from arena.records import TABLES
 from arena.tables import kept_columns
 
@@ -150,7 +152,7 @@ class Restorer:
             log.warning("not restored: %s", error)
         else:
             log.error("the dataset could not be taken in", exc_info=error)
-        self._last_error = str(error) or type(error).__name__
+        self._last_error = without_secrets(str(error)) or type(error).__name__
         wait = min(self._every, FIRST_RETRY * 2**self._failures)
         self._failures = min(self._failures + 1, 20)
         return max(wait, getattr(error, "retry_after", 0.0))
@@ -172,6 +174,7 @@ class Restorer:
 
     def _take_in(self, commit: str) -> None:
         new = intake.unread(self._ledger, self._shards) - self._unreadable.keys()
+        new -= self._known_inside(new, commit)
         for table in ORDER:
             shards = [shard for path, shard in self._shards.items() if shard.table == table and path in new]
             if table == "images":
@@ -181,6 +184,23 @@ class Restorer:
             self._take_shards(table, opened)
             if shards and table != "votes":
                 self.heard(table)
+
+    def _known_inside(self, new: set[str], commit: str) -> set[str]:
+        """Large shards among `new` with rows alone that are here already, in the shards that they were made from."""
+        large = sorted(path for path in new if (name := read_name(path)) and name.large)
+        if not large or not intake.has_read(self._ledger):
+            return set()
+        awaited = {picture.path for picture in intake.awaited(self._ledger)}
+        known = set()
+        for path in large:
+            parts = self._hub.parts_of(path, commit)
+            lists = [parts.get(kind, ()) for kind in ("sources", "shards")]
+            here = any(paths and not intake.unread(self._ledger, paths) for paths in lists)
+            if here and not any(awaited.intersection(paths) for paths in lists):  # those pictures are in it now
+                known.add(path)
+        for table in {path.split("/")[1] for path in known}:
+            intake.take(self._ledger, table, (), ends=[path for path in known if path.split("/")[1] == table])
+        return known
 
     def _take_shards(self, table: str, opened: Iterable[tuple[RemoteShard, Any]]) -> None:
         """Small shards share a transaction, and large ones take several."""

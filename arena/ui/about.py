@@ -126,6 +126,10 @@ def _privacy(meta: Mapping[str, Any], sign_in: bool) -> str:
         whom = f'Write to <a href="mailto:{escape(contact)}">{escape(contact)}</a>.'
     else:
         whom = f"Write to {escape(contact)}."
+    whose = "this browser’s cookie: in another browser, or without the cookie, you are another voter"
+    if sign_in:
+        whose = f"your account while you are signed in, and otherwise with {whose}"
+    # voter-id.js fills the last line with the visitor's own id.
     return f"""<h2>Privacy, and erasing what is yours</h2>
 <p>No address, e-mail or token is stored with a vote, and no name{_unless(sign_in)}. A cookie with a random number tells
 your visits apart; if you sign in, your account does. The dataset holds neither, only a hash of it made with a secret
@@ -134,9 +138,11 @@ category, and how many votes you cast.</p>{NAMING if sign_in else ""}
 <p>A prompt that you type is published with its images, so put nothing personal into it, or tick “Keep it private”:
 then the pictures are shown to you alone and deleted when their battle has expired (after {_hours(meta)}), and
 nothing is published but the outcome of the vote{", with your name if you agreed to that" if sign_in else ""}.</p>
-<p>You can ask for your votes to be erased, from the server, from the dataset and from its history. Prompts that you typed
-stay with their images, and nothing ties them to you any more; copies that others have downloaded are out of reach. {whom} Say roughly when you voted, and from the same browser
-if you can.</p>"""
+<p>You can ask for your votes and your feedback to be erased, from the server, from the dataset and from its history. Prompts
+that you typed stay with their images, and nothing ties them to you any more; copies that others have downloaded are out of
+reach. {whom} Send your voter id along: it finds your votes in the dataset. Keep it to yourself otherwise, as whoever has it
+finds them too. It goes with {whose}.</p>
+<p id="ia-voter"></p>"""
 
 
 def _unless(sign_in: bool) -> str:

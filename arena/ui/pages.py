@@ -86,7 +86,7 @@ def _header(meta: dict[str, Any], pages: list[dict[str, str]], here: str) -> Non
     gr.HTML(
         facts_for_page(meta, pages, here),
         html_template='<div class="ia"></div>',
-        js_on_load=scripts("dom.js", "header.js", "api.js", "naming.js", "status.js", "plain.js"),
+        js_on_load=scripts("dom.js", "header.js", "api.js", "naming.js", "voter-id.js", "status.js", "plain.js"),
         apply_default_css=False,
         elem_id="ia-head",
     )

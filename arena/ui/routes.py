@@ -216,10 +216,10 @@ class Api:
         return answer({"ok": True})
 
     async def me(self, request: Request) -> Response:
-        """The visitor's own account, and whether its name goes with their votes."""
+        """The visitor's own voter id and account, and whether its name goes with their votes."""
         name = name_of_request(request)
         named = bool(name) and await self.call(self.arena.is_named, voter_of_request(request)[0])
-        return answer({"user_name": name, "named": named})
+        return answer({"user_name": name, "named": named, "voter": request.scope.get("state", {}).get("voter")})
 
     async def set_named(self, request: Request) -> Response:
         given, (voter, _) = await self.given(request, "named")

@@ -109,7 +109,9 @@ def test_an_account_is_one_voter_and_a_forged_session_is_none(seen):
 def test_nobody_is_named_who_did_not_agree(seen):
     naming = seen["naming"]
     assert naming["nowhere"], "not even in the file of the ledger"
+    voter = naming["at first"].pop("voter")
     assert naming["at first"] == {"user_name": "ann-of-the-hub", "named": False}
+    assert naming["stranger"].pop("voter") != voter
     assert naming["stranger"] == {"user_name": None, "named": False}
     assert [status for status, _ in naming["refused"]] == [403, 403, 422, 422]
     assert naming["still off"] == naming["signed out"] == naming["another"] == "{}"

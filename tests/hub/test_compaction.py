@@ -413,6 +413,9 @@ def test_replicas_and_empty_disks_read_large_shards_as_they_read_small_ones(hub,
     readers = [Restorer(ledger, bank, target, every_seconds=300) for ledger, bank in disks]
     readers[0].read_now()  # before
     publisher.compact_now(today=True)
+    large = [path for path in shards(hub) if read_name(path).large]
+    readers[0].read_now(), readers[0].read_now()
+    assert len(large) == 1 and hub.count(f"/resolve/.*{large[0]}") == 0, "its rows are here already"
     for reader in (*readers, Restorer(arena.ledger, arena.bank, target, every_seconds=300)):
         reader.read_now()
     for ledger, bank in disks:
