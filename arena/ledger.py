@@ -134,13 +134,6 @@ class Ledger(Database):
         with self.transaction() as db:
             db.execute("UPDATE battles SET voided = ? WHERE battle_id = ? AND voided IS NULL", (reason, battle_id))
 
-    def seen(self, voter: str) -> list[tuple[str, str, str]]:
-        """(prompt_id, image_a, image_b) of every battle that was served to this voter, here or, where they voted on
-        it and the vote came from the dataset, elsewhere."""
-        rows = self.all("SELECT prompt_id, image_a, image_b FROM battles WHERE voter = ? UNION "
-                        "SELECT prompt_id, image_a, image_b FROM votes WHERE voter = ?", voter, voter)  # fmt: skip
-        return [tuple(row) for row in rows]
-
     # -- votes -------------------------------------------------------------------------------------------
 
     def cast_vote(self, battle_id: str, voter: str, make: Callable[[Battle], Vote], *, not_before: int,

@@ -6,7 +6,7 @@ the longest waiting among them. A battle is a lease: while it is young and has n
 to somebody else. A vote that comes after that still counts, so a pair can have one more than it needs.
 
 All of it follows from the ledger's battles, votes and exclusions, so a restart changes nothing, and votes that came from
-the dataset count. The probability of such a battle is that with which its pair was drawn the first time: the voters who
+the dataset count; replicas that share a dataset each have leases of their own. The probability of such a battle is that with which its pair was drawn the first time: the voters who
 come after the first do not draw.
 """
 

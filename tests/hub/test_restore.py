@@ -23,9 +23,11 @@ from arena.bank import Bank
 from arena.build import build_arena, replica_name, start
 from arena.errors import AlreadyGiven, AlreadyVoted, NoBattle, RestoreError, UnknownBattle
 from arena.ledger import Ledger
+from arena.matchmaking import Seen
 from arena.publisher import HubTarget
 from arena.records import TABLES, Prompt, content_id
 from arena.restore import Restorer
+from arena.served import SeenBy
 from arena.service import Arena
 from arena.shards import to_parquet
 from arena.tables import to_vote
@@ -121,7 +123,7 @@ def test_a_voter_goes_on_where_they_were(first, empty):
     [vote] = [row for _, row in first.ledger.votes_after(0)][-1:]
     empty.restorer.read_now(pictures=False)
     seen = (vote["prompt_id"], vote["image_a"], vote["image_b"])
-    assert empty.ledger.seen(vote["voter"]) == [seen] == first.ledger.seen(vote["voter"])
+    assert SeenBy(empty.ledger).of(vote["voter"]) == Seen.of([seen]) == SeenBy(first.ledger).of(vote["voter"])
     with pytest.raises(UnknownBattle):
         empty.ledger.cast_vote(vote["battle_id"], "somebody else", None, not_before=0)
     with pytest.raises(AlreadyVoted):
@@ -153,7 +155,7 @@ def test_a_private_vote_comes_back_without_its_images(first, empty, target):
     first.publisher(target).publish_now()
     empty.restorer.read_now()
     assert empty.ledger.vote_of(vote.battle_id) == vote
-    assert empty.ledger.seen(vote.voter) == [(secret.prompt_id, vote.image_a, vote.image_b)]
+    assert SeenBy(empty.ledger).of(vote.voter) == Seen.of([(secret.prompt_id, vote.image_a, vote.image_b)])
     assert empty.ledger.prompt(secret.prompt_id) is None and empty.ledger.unpublished() == 0
 
 
@@ -392,7 +394,7 @@ def test_an_arena_whose_disk_was_lost_goes_on(hub, begin):
     until(lambda: after.restorer.status().pictures == images)
     assert elo(after) == elo(before)
     assert after.standings.board().source.votes == 5
-    shown = {image for seen in before.ledger.seen("ann") for image in seen[1:]}
+    shown = SeenBy(before.ledger).of("ann").images
     for _ in range(len(PROMPTS) - 3):  # of three images a prompt two are a battle, and nobody is shown one twice
         battle = after.next_battle("ann")
         drawn = after.ledger.battle(battle.battle_id)
@@ -447,7 +449,7 @@ def test_two_replicas_see_each_others_votes(hub, begin):
     assert [(s.model, s.rating, s.elo, s.votes) for s in boards[0].standings] == [
         (s.model, s.rating, s.elo, s.votes) for s in boards[1].standings]  # fmt: skip
     assert sum(s.votes for s in boards[0].standings) == 12  # six count
-    assert set(one.ledger.seen("bob")) == set(two.ledger.seen("bob")), "a voter is known to both"
+    assert SeenBy(one.ledger).of("bob") == SeenBy(two.ledger).of("bob"), "a voter is known to both"
     ids = [row["vote_id"] for row in published(hub, "votes")]
     assert len(ids) == len(set(ids)) == 7
     replicas = {Path(path).name.split("-")[1] for path in hub.files(DATASET)}

@@ -2,9 +2,11 @@
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import combinations
 
 import pytest
+from scipy.stats import chi2
 
 from arena.backends.fake import FakeBackend
 from arena.errors import BadPrompt, GenerationError, ImageRejected, NoBattle
@@ -86,6 +88,35 @@ def test_images_of_ones_own_live_battle_are_not_shown_again(make_arena):
     with pytest.raises(NoBattle):
         arena.next_battle("ann")
     assert arena.next_battle("bob").prompt == "a green dog"
+
+
+def test_what_was_served_fits_what_was_declared(make_arena, fill):
+    """Worked out again from the ledger alone: which pairs this voter could have got of this prompt."""
+    families = [{"id": f"m{k}", "name": f"M{k}", "organisation": "O", "family": f"f{k % 2}", "licence": "mit",
+                 "backend": "fake", "source": "s"} for k in range(5)]  # fmt: skip
+    arena = make_arena(limits=FREE, categories=things(8), models=families)
+    fill(arena)
+    images = defaultdict(dict)
+    for image in arena.ledger.banked_images()[:-6]:  # a bank that is not quite full
+        images[image.prompt_id][image.model] = image.image_id
+    for prompt in arena.stock.curated:
+        for model, image_id in {i.model: i.image_id for i in arena.ledger.banked_images()[-6:]
+                                if i.prompt_id == prompt.prompt_id}.items():  # fmt: skip
+            assert arena.stock.shelf.remove(prompt.prompt_id, image_id) and model
+    served = [b for k in range(60) for b in (arena.stock.serve(arena.rng, f"voter {k}") for _ in range(12)) if b]
+    seen, drawn = defaultdict(set), defaultdict(Counter)
+    for battle in served:
+        known, prompt = seen[battle.voter], battle.prompt.prompt_id
+        left = sorted(m for m, image in images[prompt].items() if image not in known)
+        offered = [(a, b) for a, b in combinations(left, 2) if int(a[1]) % 2 != int(b[1]) % 2]
+        pair = tuple(sorted((battle.image_a.model, battle.image_b.model)))
+        assert battle.pair_probability == pytest.approx(1 / len(offered)), (left, pair)
+        drawn[len(offered)][offered.index(pair)] += 1
+        known |= {battle.image_a.image_id, battle.image_b.image_id}
+    assert len(served) > 600 and len(drawn) >= 3
+    for n, counts in drawn.items():
+        statistic = sum((counts[k] - counts.total() / n) ** 2 / (counts.total() / n) for k in range(n))
+        assert n == 1 or statistic < chi2.ppf(0.999, n - 1)
 
 
 # -- retirement -----------------------------------------------------------------------------------------------
