@@ -25,6 +25,7 @@ from arena.records import new_id
 
 log = logging.getLogger(__name__)
 REST_SECONDS = (30.0, 600.0)  # first and longest rest of a failing model
+BEAT = 15.0  # seconds after which a follower is told the same again, to know that the line is alive
 TICK = 0.2  # seconds between two looks at a job's progress, counted from its beginning
 _KEEP_SECONDS = 300.0  # how long a finished job waits for somebody to ask for it
 _CANCELLED = {"code": "cancelled", "message": "Cancelled."}
@@ -153,14 +154,14 @@ class Studio:
         if job is None or job.voter != voter:
             yield {"phase": "error", "code": "unknown_ticket", "message": "This request is not known here any more."}
             return
-        last = None
+        last, told = None, 0.0
         while True:
             self._show_due()
             with self._changed:
                 event, look = self.event(job), self._next_look(job)
-            if event != last:
+            if event != last or self.clock() - told > BEAT:
                 yield event
-                last = event
+                last, told = event, self.clock()
             if event["phase"] in ("done", "error"):  # what was told, not what has happened since
                 self._jobs.pop(ticket, None)
                 return

@@ -115,3 +115,36 @@ def test_markup_in_a_prompt_is_only_text(visit):
     page.keyboard.press("Enter")
     stage_shows(visitor, prompt)
     assert page.locator(".ia-prompt img").count() == 0
+
+
+def test_the_place_in_the_queue_and_a_forecast_are_shown_and_one_can_leave(visit, brush):
+    first, second = visit(), visit()
+    for visitor, prompt in ((first, "a red cat"), (second, "a blue cat")):
+        visitor.page.locator("#ia-own").fill(prompt)
+        visitor.page.keyboard.press("Enter")
+        visitor.page.wait_for_function("/about/.test(document.querySelector('.ia-strip').textContent)")
+    assert "1 request before yours" in second.said(".ia-strip") and "about" in second.said(".ia-strip-eta")
+    bar = second.page.get_by_role("progressbar", name="Progress of your images")
+    assert "1 request before yours, about" in bar.get_attribute("aria-valuetext")
+    assert "Drawing “a red cat”" in first.said(".ia-strip")
+    second.page.keyboard.press("ArrowLeft")
+    second.phase("counted")  # one goes on voting meanwhile
+    first.page.get_by_role("button", name="Cancel").click()
+    brush.set()
+    second.page.get_by_role("button", name="Show them").wait_for()
+    second.page.get_by_role("button", name="Show them").click()
+    stage_shows(second, "a blue cat")
+    assert first.page.locator("#ia-own").input_value() == "a red cat"
+
+
+def test_the_strip_fits_a_phone(visit, brush):
+    visitor = visit(390, 844, has_touch=True)
+    page = visitor.page
+    page.locator("#ia-own").fill("a very long prompt about a yellow star above a purple boat at sea in the evening")
+    page.get_by_role("button", name="Generate").tap()
+    page.wait_for_function("/about/.test(document.querySelector('.ia-strip').textContent)")
+    strip, eta, cancel = (visitor.box(name) for name in (".ia-strip", ".ia-strip-eta", ".ia-strip button"))
+    assert visitor.overflow() <= 0 and cancel["height"] >= 24
+    assert strip["x"] <= eta["x"] and eta["x"] + eta["width"] <= cancel["x"] + 1, "the forecast is never cut off"
+    brush.set()
+    page.get_by_role("button", name="Show them").or_(page.locator(".ia-chip", has_text="Your prompt")).first.wait_for()
