@@ -37,7 +37,7 @@ function texture(context, kind) {
   tile.width = tile.height = 16;
   const pen = tile.getContext('2d');
   const colour = kind === 'coherence' ? '216, 50, 60' : '30, 99, 224';
-  pen.fillStyle = `rgba(${colour}, .42)`;
+  pen.fillStyle = `rgba(${colour}, .5)`;
   pen.fillRect(0, 0, 16, 16);
   pen.fillStyle = pen.strokeStyle = 'rgba(255, 255, 255, .85)';
   pen.lineWidth = 2;

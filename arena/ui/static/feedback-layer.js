@@ -15,7 +15,14 @@ function buildLayer(side, tool) {
   const layer = { side, at: [0.5, 0.5], kind: null, cross };
   layer.node = el('div.ia-marks', {}, cross);
   layer.node.addEventListener('keydown', (event) => layerKey(layer, tool, event));
-  layer.node.addEventListener('focus', () => moveCross(layer, 0, 0));
+  layer.node.addEventListener('focus', () => {
+    layer.node.classList.toggle('keyed', layer.node.matches(':focus-visible'));
+    moveCross(layer, 0, 0);
+  });
+  layer.node.addEventListener('pointerdown', (event) => {
+    layer.node.classList.remove('keyed');
+    layer.at = spotOf(layer, event);
+  });
   return layer;
 }
 
@@ -32,6 +39,12 @@ function armLayer(layer, kind, how) {
     if (kind) layer.node.setAttribute(name, value);
     else layer.node.removeAttribute(name);
   }
+}
+
+/** Hand the keyboard to the picture; the crosshair shows only to who came with a key. */
+function enterLayer(layer, keyed) {
+  layer.node.focus({ preventScroll: true });
+  layer.node.classList.toggle('keyed', keyed);
 }
 
 /** Where on the picture, 0 to 1 from the top left, an event of the pointer was. */
@@ -54,10 +67,13 @@ function layerKey(layer, tool, event) {
   if (!undone && (event.ctrlKey || event.metaKey || event.altKey)) return;
   if (ARROWS[event.key]) {
     const step = tool.step * (event.shiftKey ? 5 : 1);
+    layer.node.classList.add('keyed');
     moveCross(layer, ...ARROWS[event.key].map((way) => way * step));
     say(placeOf(layer.at));
-  } else if (event.key === 'Enter' || event.key === ' ') tool.press(...layer.at);
-  else if (undone) tool.undo();
+  } else if (event.key === 'Enter' || event.key === ' ') {
+    if (!layer.node.classList.contains('keyed')) return; // who points with a mouse goes on with Enter
+    tool.press(...layer.at);
+  } else if (undone) tool.undo();
   else if (event.key === 'Escape') focusQuestion(layer.side);
   else if (!tool.key || !tool.key(event.key)) return;
   event.preventDefault();

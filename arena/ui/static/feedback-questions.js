@@ -5,7 +5,7 @@ const QUESTIONS = {
     help: 'Colours, light and composition: how it looks to you.' },
   coherence: { tab: 'Errors', ask: 'How many errors?', ends: ['none', 'many'], field: 'errors',
     help: 'What can’t be: melted shapes, too many fingers, broken letters.' },
-  alignment: { tab: 'Match', ask: 'Does it match the prompt?', ends: ['not at all', 'fully'], field: 'alignment', help: '' },
+  alignment: { tab: 'Match', ask: 'Matches the prompt?', ends: ['not at all', 'fully'], field: 'alignment', help: '' },
 };
 // Where the server splits a prompt into words.
 const SPACES = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
@@ -34,11 +34,11 @@ function buildQuestions(side, answers, changed) {
     const part = { radios: [], where: null, words: null };
     const line = el('div.ia-ask-line', {}, el('span.ia-ask-letter', { 'aria-hidden': 'true' }, letter), el('span.ia-ask-text', { 'aria-hidden': 'true' }, text));
     part.node = el('div.ia-ask-step', { 'data-step': step }, line);
-    if (KINDS[step] && feedback().points !== 'never' && scored) {
-      part.where = buildWhere(step);
-      line.append(part.where.node);
-    }
     if (scored) part.node.append(buildScale(step, part, `Image ${letter}: ${text}`));
+    if (KINDS[step] && feedback().points !== 'never' && scored) {
+      part.where = buildWhere(step); // after the scale for the keyboard, above it for the eye
+      part.node.append(part.where.node);
+    }
     if (step === 'alignment' && feedback().words) {
       part.words = el('div.ia-miss', { role: 'group', 'aria-label': `Image ${letter}: tap the words that it misses` });
       part.node.append(part.words);
@@ -68,8 +68,8 @@ function buildQuestions(side, answers, changed) {
   function buildWhere(kind) {
     const painted = feedback().area;
     const where = { slots: Array.from({ length: marks.slots }, () => el('i.ia-dot', { 'data-kind': kind })) };
-    where.mark = el('button.ia-where-mark', { type: 'button', 'aria-label': `Mark ${KINDS[kind].where} on image ${letter}${painted ? '' : `, up to ${marks.slots} places`}`,
-      onclick: () => marks.layer.node.focus({ preventScroll: true }) },
+    where.mark = el('button.ia-where-mark', { type: 'button', 'aria-label': `${painted ? 'Paint' : verb} ${KINDS[kind].where} on image ${letter}${painted ? '' : `, up to ${marks.slots} places`}`,
+      onclick: (event) => enterLayer(marks.layer, !event.detail) },
       el('span', {}, painted ? 'Paint where' : `${verb} where`), el('span.ia-dots', {}, ...where.slots));
     where.undo = el('button.ia-where-btn', { type: 'button', 'aria-label': `Undo on image ${letter}`, title: 'Undo', onclick: () => undoMark(side) }, icon('undo'));
     where.node = el('span.ia-where', { hidden: true }, where.mark);
@@ -88,6 +88,7 @@ function buildQuestions(side, answers, changed) {
     answers()[field] = value;
     show(step);
     arm(step);
+    if (by === 'digit') parts[step].radios[value - 1].focus({ preventScroll: true });
     changed(step, first, by);
     if (placesAsked(answers(), step) && first) say(`You can mark ${KINDS[step].where}.`);
   }

@@ -40,6 +40,7 @@ function buildFeedback() {
   deliverAll();
   addEventListener('online', deliverAll);
   phone.addEventListener('change', showWhy);
+  for (const moved of ['scroll', 'resize']) addEventListener(moved, () => why.open && showMore(), { passive: true });
 }
 
 /** A battle has a vote: from here on something can be said of it. */
@@ -99,6 +100,7 @@ function goTo(step, side, { focus = true } = {}) {
   why.step = step;
   why.shown = side;
   showWhy();
+  if (phone.matches) toTop();
   if (focus) focusQuestion(phone.matches ? side : 'a');
   if (news) say(`Image ${(phone.matches ? side : 'a').toUpperCase()}. ${QUESTIONS[stepNow()].ask}`);
 }
@@ -197,7 +199,14 @@ function showWhy() {
     for (const mark of button.querySelectorAll('i')) mark.classList.toggle('done', done.includes(mark.dataset.of));
     button.setAttribute('aria-label', QUESTIONS[steps()[k]].tab + (done.length ? `, answered for ${done.join(' and ').toUpperCase().replace('AND', 'and')}` : ''));
   });
+  showMore();
   for (const button of ui.turns.children) button.setAttribute('aria-pressed', String(button.dataset.turn === why.shown));
+}
+
+/** Whether something of the panel is below the window's edge. */
+function showMore() {
+  const page = document.documentElement;
+  ui.stage.classList.toggle('more', page.scrollHeight - innerHeight - page.scrollTop > 6);
 }
 
 /** The main button beside Next: reveal, the next question, or send. */
@@ -251,7 +260,6 @@ function rateByDigit(value, target) {
   const { questions } = ui[side];
   if (!questions.parts[stepNow()].radios.length) return;
   why.shown = side;
-  questions.focus(stepNow());
   questions.rate(stepNow(), value, 'digit');
 }
 

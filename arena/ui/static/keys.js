@@ -30,7 +30,7 @@ function onKey(event) {
   if (event.defaultPrevented || event.isComposing || keys.open || whyKey(event)) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const target = event.target instanceof Element ? event.target : document.body;
-  if (target.closest('input, textarea, select, [contenteditable=""], [contenteditable="true"], dialog')) return;
+  if (target.closest('input:not(.ia-at-once input), textarea, select, [contenteditable=""], [contenteditable="true"], dialog')) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (VOTES[key] && state.phase === 'open' && !event.shiftKey) {
     event.preventDefault();
