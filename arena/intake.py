@@ -122,19 +122,20 @@ def take(ledger: Ledger, table: str, rows: Sequence[Values], *, ends: Iterable[s
     names = [*kept_columns(table), *(["private"] if table in PRIVATE else []), "from_hub"]
     fixed = (0, 1) if table in PRIVATE else (1,)
     marks = ", ".join("?" * len(names))
-    conflict = "DO NOTHING"
-    if table in PRIVATE:  # a prompt or image that we made too and have not sealed: the dataset has it, so that is done
-        conflict = f"({KEYS[table]}) DO UPDATE SET from_hub = 1 WHERE private = 0 AND from_hub = 0 AND seq > ?"
-    elif table == "feedback":  # given twice, here and elsewhere, before this was read: what the dataset has stands
+    # What we have too, and have not sealed, is done: a prompt or image that we made as others did, or any row that was
+    # published before this disk fell back to an earlier state.
+    theirs, key = "from_hub = 1", KEYS.get(table, "vote_id, reason, created_at")
+    if table == "feedback":  # given twice, here and elsewhere, before this was read: what the dataset has stands
         theirs = ", ".join(f"{name} = excluded.{name}" for name in names)
-        conflict = f"(feedback_id) DO UPDATE SET {theirs} WHERE from_hub = 0 AND seq > ?"
-    sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT {conflict}"
+    unsealed = f"{'private = 0 AND ' * (table in PRIVATE)}from_hub = 0 AND seq > ?"
+    sql = (f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) "
+           f"ON CONFLICT ({key}) DO UPDATE SET {theirs} WHERE {unsealed} ON CONFLICT DO NOTHING")  # fmt: skip
     with ledger.transaction(bulk=True) as db:
         db.execute(f"PRAGMA cache_size = {-CACHE_KB}")
-        more = (ledger.sealed_to(table),) if table in (*PRIVATE, "feedback") else ()
+        sealed = ledger.sealed_to(table)
         last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         before = last["seq"] if last else 0
-        db.executemany(sql, [(*row, *fixed, *more) for row in rows])
+        db.executemany(sql, [(*row, *fixed, sealed) for row in rows])
         if table in ("exclusions", "feedback"):
             erase_feedback(db)
         if table in ("votes", "exclusions"):

@@ -76,9 +76,24 @@ def _shares(folder: Path) -> bool:
     except sqlite3.Error as error:
         log.debug("the trial of the write-ahead log failed: %s", error)
         # A disk that is full or read-only says no to everything: that is for the ledger itself to tell.
-        return any(word in str(error) for word in ("full", "readonly", "unable to open"))
+        return not _writes(folder)
     finally:
         for name in ("", "-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):
+                Path(f"{probe}{name}").unlink()
+
+
+def _writes(folder: Path) -> bool:
+    """Whether a database with a rollback journal can be written here."""
+    probe = folder / f".probe-{os.getpid()}-alone.sqlite"
+    try:
+        with contextlib.closing(_connect(probe)) as one:
+            one.execute("CREATE TABLE probe (n INTEGER)")
+        return True
+    except sqlite3.Error:
+        return False
+    finally:
+        for name in ("", "-journal"):
             with contextlib.suppress(OSError):
                 Path(f"{probe}{name}").unlink()
 

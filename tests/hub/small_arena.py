@@ -33,10 +33,10 @@ def config(**hub: object) -> ArenaConfig:
 
 
 class SmallArena:
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, alone: bool = False):
         self.folder = folder
         self._time = START
-        self.ledger = Ledger(folder / "ledger.sqlite", clock=self.clock)
+        self.ledger = Ledger(folder / "ledger.sqlite", clock=self.clock, alone=alone)
         self.bank = Bank(folder / "bank")
         self.prompts = [Prompt.make(text, category="Animals", now=self._now()) for text in ("a cat", "ein Käfer 🐞")]
         self.ledger.add_prompts(self.prompts)
