@@ -1,6 +1,6 @@
 """The stock: which images there are to serve, which are missing, and how a missing one is made and kept.
 
-Every curated prompt, and every visitor's prompt that is not private, is to have one image of each contender. With
+Every curated prompt, and every prompt of a visitor here that is not private, is to have one image of each contender. With
 `bank.retire_after` an image that has so many votes is retired: it stays on record, is drawn no more, and the next
 replicate is made in its place. An image whose picture is still to come from the dataset is neither there nor missing: it
 is served from when the bank has it. The stock joins the ledger's rows, the bank's files and the shelf that battles are
@@ -105,7 +105,7 @@ class Stock:
             self._awaited = waiting
             self._wanted.clear()
             self._named.clear()
-        for prompt in (*self.curated, *(p for p in prompts.values() if p.prompt_id not in self._current)):
+        for prompt in (*self.curated, *self._visitors()):
             self._want(prompt)
 
     def arrived(self, pictures: Iterable[Awaited]) -> None:
@@ -257,7 +257,10 @@ class Stock:
                 yield prompt
 
     def _visitors(self) -> list[Prompt]:
-        return [prompt for prompt in self.ledger.prompts(source="voter") if prompt.prompt_id not in self._current]
+        """The prompts that visitors typed here; what they typed elsewhere is completed there."""
+        rows = self.ledger.all("SELECT prompt_id FROM prompts WHERE prompt_source = 'voter' AND from_hub = 0")
+        here = {row["prompt_id"] for row in rows}
+        return [prompt for prompt in self.ledger.prompts(source="voter") if prompt.prompt_id in here]
 
     def _serves(self, prompt: Prompt) -> bool:
         """A curated prompt that has left arena.yaml is not served any more; its votes stay."""

@@ -241,6 +241,21 @@ def test_a_visitors_images_join_the_bank_only_if_they_allow_it(make_arena):
     assert "share this" in rows and "keep this to me" not in rows
 
 
+def test_a_visitors_prompt_is_completed_by_the_other_models_also_after_a_restart(make_arena, fill):
+    arena = make_arena(limits=FREE, categories=things(1), bank={"fill": False})
+    live(arena, prompt="share this")
+    arena.close()
+    again = make_arena(limits=FREE, categories=things(1), seed=3)
+    assert Counter(w.prompt.prompt for w in again.stock.lacking()) == {"thing 0": 4, "share this": 2}
+    assert again.missing() == fill(again) == 6 and again.stock.lacking() == []
+    with again.ledger.transaction() as db:
+        db.execute("UPDATE prompts SET from_hub = 1 WHERE prompt_source = 'voter'")
+        db.execute("DELETE FROM images")
+    again.close()
+    other = make_arena(limits=FREE, categories=things(1), seed=4)
+    assert {w.prompt.prompt for w in other.stock.lacking()} == {"thing 0"}, "what was typed elsewhere is made there"
+
+
 def test_a_prompt_that_is_not_allowed_reaches_no_model(make_arena):
     arena = make_arena(limits={**FREE, "blocked_words": ["gore"]}, categories=things(1))
     before = arena.ledger.counts()
