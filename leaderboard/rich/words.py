@@ -16,7 +16,8 @@ FEWEST_ASKED = 10  # with fewer answers nothing is said of a word over prompts
 @dataclass(frozen=True)
 class Word:
     """One word of an image's prompt: of `asked` voters `marked` did; `share` is their share with its 95% interval (for
-    voters like these), `trusted` the share with voters weighing what they are trusted."""
+    voters like these), `trusted` the share with voters weighing what they are trusted; `weighted` is what those who
+    marked it are trusted, added up."""
 
     index: int
     text: str
@@ -26,6 +27,7 @@ class Word:
     lower: float | None
     upper: float | None
     trusted: float | None
+    weighted: float
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def of_image(prompt, feedback, asked, marks, weight, trust):
         share = min(float(plain[at]) / voters, 1.0) if voters else None
         ends = wilson(share * size, size) if voters else (None, None)
         heavily = float(heavy[at]) / total if total else None
-        found.append(Word(at, text, len(asked), int(counted[at]), share, *ends, heavily))
+        found.append(Word(at, text, len(asked), int(counted[at]), share, *ends, heavily, float(heavy[at])))
     return tuple(found)
 
 

@@ -1,6 +1,7 @@
 """Owns the sheets of feedback on models and images: scores, with trust, by group, missed words, images."""
 
 from leaderboard.columns import plural
+from leaderboard.feedback_formats import CRITERIA
 from leaderboard.rich import OVERALL, SHOWN
 from leaderboard.sheet import Column, Sheet
 
@@ -19,8 +20,9 @@ MODEL = Column("model", "model", "The contender.")
 
 
 def _asked(rich):
-    """The criteria that anybody rated, and the overall mean; all where nobody rated anything."""
-    return [name for name in SHOWN if rich.norms[name][0] is not None] or list(SHOWN)
+    """The overall mean and the criteria that anybody rated; all where nobody rated anything."""
+    names = (OVERALL, *CRITERIA)
+    return [name for name in names if rich.norms[name][0] is not None] or list(names)
 
 
 def _scores(rich, interval):
@@ -57,7 +59,7 @@ def notes_of(rich):
 
 def scores(study):
     """Every model's mean ratings, the best overall first."""
-    columns = (MODEL, FEEDBACK, IMAGES, VOTERS, *_scores(study.rich, LIKE_THESE))
+    columns = (MODEL, *_scores(study.rich, LIKE_THESE), FEEDBACK, IMAGES, VOTERS)
     columns += tuple(
         Column(f"{name}_norm", f"{name}, 0 to 1", f"The {name} less the mean of the data set's worst image, over the span "
                "from that to its best image.", "number")
@@ -68,7 +70,7 @@ def scores(study):
         norms = {f"{name}_norm": part.scores[name].normalised for name in _asked(study.rich)}
         row = {"model": part.model, "feedback": part.feedback, "images": part.images, "voters": part.voters}
         rows.append(row | _cells(part.scores) | norms | {"battles": {"model_a": part.model}})
-    caption = "Ratings that voters gave to single images after their vote. Voters and prompts are taken together."
+    caption = "Ratings that voters gave to single images after their vote, with 95% intervals."
     return Sheet("scores", "What voters say of the models", caption, columns, tuple(rows), notes_of(study.rich))
 
 
@@ -107,11 +109,11 @@ def weaknesses(study):
     columns = (
         MODEL,
         Column(study.by, word, f"The prompt's {word}."),
-        FEEDBACK,
-        IMAGES,
         *_scores(study.rich, LIKE_THESE),
         Column("others", "others", f"Overall mean of all other models in this {word}.", "number"),
         Column("difference", "difference", "The model's overall mean less the others'.", "number"),
+        FEEDBACK,
+        IMAGES,
     )
     rows = []
     for part in study.rich.groups:
@@ -157,10 +159,10 @@ def images(study):
         Column("image", "image", "The image's id."),
         MODEL,
         Column("prompt", "prompt", "What the image was to show."),
-        FEEDBACK,
-        VOTERS,
         *_scores(study.rich, "95% interval, for voters like these"),
         Column("missed", "missed words", "Words of the prompt that half of the asked voters or more say it misses."),
+        FEEDBACK,
+        VOTERS,
     )
     rows = []
     for image_id in study.rich.ranked_images():

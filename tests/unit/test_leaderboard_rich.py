@@ -209,6 +209,7 @@ def test_words_of_an_image_are_counted_by_voter():
     assert [word.text for word in (a, red, cat, sleeping)] == prompt.split()
     assert [word.asked for word in (a, red, cat, sleeping)] == [3] * 4, "who was not asked says nothing"
     assert (red.marked, red.share, cat.marked, sleeping.share) == (2, pytest.approx(2 / 3), 1, 0.0)
+    assert (a.weighted, red.weighted, cat.weighted) == (0.0, 1.5, 0.5)
     assert red.trusted == pytest.approx(1.5 / 2.5) and cat.trusted == pytest.approx(0.5 / 2.5)
     assert 0 < red.lower < red.share < red.upper < 1
     assert found.image("i").no_mistakes == 1 and found.image("i").asked_words == 3
