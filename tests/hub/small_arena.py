@@ -63,7 +63,7 @@ class SmallArena:
         """Each of somebody else, or all of them of one `voter`."""
         return [self._vote(self.prompts[i % len(self.prompts)], voter) for i in range(count)]
 
-    def _vote(self, prompt: Prompt, voter: str | None) -> Vote:
+    def _vote(self, prompt: Prompt, voter: str | None = None) -> Vote:
         a, b = self.images[prompt.prompt_id]
         voter = voter or f"voter{int(self._time)}"
         battle = Battle(new_id(), voter, prompt, a, b, "anonymous", "bank", 1.0, self._now())
