@@ -2,8 +2,9 @@
 
 The other ways: every point's gaussian over the whole grid, added up (the definition, written down); and each point
 counted in its cell, the grid then blurred by scipy's gaussian filter, which moves points to the middle of their cells
-and cuts the bells off. Each is timed on as many images as it manages and compared by time an image. The script fails
-where ours takes more than 2 s for all, or differs from the definition by more than 1e-6.
+and cuts the bells off. They are compared on 20 images. The script fails where ours takes more than 2 s of one processor for
+all, which is the time on the wall of a machine that does nothing else, or differs from the definition by more than
+1e-6.
 """
 
 from __future__ import annotations
@@ -60,11 +61,11 @@ def main() -> int:
         describe(), f"\n{images:,} images, {POINTS} points each, {CELLS} cells a side, {SIZE[0]} x {SIZE[1]} pixels\n"
     )
 
-    started = time.perf_counter()
+    started, started_cpu = time.perf_counter(), time.process_time()
     every = np.empty((images, CELLS, CELLS), np.float32)
     for at, found in enumerate(heatmaps(points, weights, sizes=[SIZE] * images)):
         every[at] = found
-    whole = time.perf_counter() - started
+    whole, cpu = time.perf_counter() - started, time.process_time() - started_cpu
 
     part = slice(0, 20)
     ways = {
@@ -80,13 +81,13 @@ def main() -> int:
         off = float(np.abs(way()[0] - exact).max())
         rows.append([name, took[name].wall / 20, took[name].cpu / 20, f"{took[name].cpu / ours:.1f}x", f"{off:.1e}"])
     print(table(["way", "wall ms an image", "CPU ms an image", "against ours", "largest error"], rows))
-    print(f"\nall {images:,}, kept in memory: {whole:.2f} s")
+    print(f"\nall {images:,}, kept in memory: {whole:.2f} s, {cpu:.2f} s of the processor")
     worst = max(float(np.abs(every[at] - by_definition(points[at], weights[at])).max()) for at in range(0, images, 50))
     wrong = []
     if worst > TOLERANCE:
         wrong.append(f"the largest error is {worst:.1e}, above {TOLERANCE:.0e}")
-    if images == IMAGES and whole > SECONDS:
-        wrong.append(f"{whole:.2f} s are above {SECONDS:.0f} s")
+    if images == IMAGES and cpu > SECONDS:
+        wrong.append(f"{cpu:.2f} s of the processor are above {SECONDS:.0f} s")
     print("\n".join(wrong) or f"within the gates: {TOLERANCE:.0e}" + (f", {SECONDS:.0f} s" if images == IMAGES else ""))
     return 1 if wrong else 0
 
