@@ -316,9 +316,12 @@ class Arena:
         return self.ledger.now() - int(self.config.limits.battle_hours * 3_600_000)
 
     def _why_nothing(self, category: str | None) -> str:
-        if self.missing():
-            return "The first images are being drawn."
-        if self.stock.awaited():
-            return "The first images are on their way here."
+        here, missing = self.stock.shelf.sizes(), self.missing()
+        if not (here if category is None else here.get(category)):
+            if missing:
+                return "The first images are being drawn."
+            if self.stock.awaited():
+                return "The first images are on their way here."
         where = f' in "{category}"' if category else ""
-        return f"You have seen every battle{where}. Choose another category, or type a prompt of your own."
+        more = " More images are being drawn." if missing else ""
+        return f"You have seen every battle{where}.{more} Choose another category, or type a prompt of your own."

@@ -312,12 +312,13 @@ class Stock:
             (self._wanted.append if first else self._wanted.appendleft)((prompt, model))
 
     def _want(self, prompt: Prompt) -> None:
-        """List what the bank lacks of a prompt. The order of models is a hash's, so that a half-filled bank
-        favours none of them."""
+        """List what the bank lacks of a prompt. The order of models is a hash's, so that a half-filled bank favours
+        none of them, but that the second one is of another family than the first."""
         if not self.config.bank.fill:
             return
         with self._lock:
             lacking = [m for m in self.contenders if self._lacks(prompt, m)]
             lacking.sort(key=lambda m: hashlib.sha256(f"{prompt.prompt_id}/{m}".encode()).digest())
-            for model in lacking:
+            others = [m for m in lacking[1:] if self.pairing.mixed((m, lacking[0]))]
+            for model in dict.fromkeys((*lacking[:1], *others[:1], *lacking)):
                 self._put(prompt, model)

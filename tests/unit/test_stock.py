@@ -44,6 +44,13 @@ def live(arena, voter="ann", prompt="a green dog", **how):
 # -- no image twice -------------------------------------------------------------------------------------------
 
 
+def test_who_has_seen_all_while_more_is_drawn_is_told_so(make_arena):
+    arena = make_arena(limits=FREE, categories=things(2))
+    while not arena.stock.shelf.sizes():
+        arena.fill_one(arena.studio)
+    assert "More images are being drawn." in str(play(arena, "ann"))
+
+
 def test_who_has_seen_everything_is_told_kindly_and_others_go_on(make_arena, fill):
     arena = make_arena(limits=FREE)
     fill(arena)
@@ -193,6 +200,19 @@ def test_the_running_app_makes_replicates_while_nobody_waits(make_arena):
             pass
         time.sleep(0.01)
     assert votes == 30 and arena.ledger.counts()["images"] >= 4 + 30 * 2 // 2 - 4
+
+
+def test_the_first_two_images_of_a_prompt_can_meet(make_arena):
+    """A bank that is being filled serves pairs of different families from the second image of a prompt on."""
+    families = [{"id": f"m{k}", "name": f"M{k}", "organisation": "O", "family": f"f{k // 3}", "licence": "mit",
+                 "backend": "fake", "source": "s"} for k in range(6)]  # fmt: skip
+    arena = make_arena(categories=things(60), models=families)
+    order = defaultdict(list)
+    for prompt, model in reversed(arena.stock._wanted):
+        order[prompt.prompt_id].append(model)
+    assert all(arena.stock.pairing.mixed(models[:2]) and len(models) == 6 for models in order.values())
+    early = Counter(model for models in order.values() for model in models[:2])
+    assert min(early.values()) >= 8, "and none of them is favoured"
 
 
 # -- what joins the bank --------------------------------------------------------------------------------------
