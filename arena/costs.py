@@ -67,8 +67,8 @@ def measured_seconds(ledger: Ledger) -> dict[str, float]:
     if last is None:
         return {}
     seconds: dict[str, list[float]] = {}
-    rows = ledger.all("SELECT model, seconds FROM images WHERE from_hub = 0 AND hardware = ? ORDER BY seq DESC",
-                      last["hardware"])  # fmt: skip
+    rows = ledger.all("SELECT model, seconds FROM images WHERE from_hub = 0 AND hardware = ? ORDER BY seq DESC LIMIT ?",
+                      last["hardware"], 100 * LAST)  # fmt: skip
     for model, took in rows:
         if len(known := seconds.setdefault(model, [])) < LAST:
             known.append(took)

@@ -178,7 +178,9 @@ class Studio:
             now = self.clock()
             if job.phase == "queued":
                 ahead = self._queue.index(job) if job in self._queue else 0
-                wait = self._remaining(self._current, now) + (ahead + 1) * self.pace.plan().mean
+                # By the plan of who is drawing: a newer one comes when they are done, which is not shown yet.
+                plan = self._current.plan if self._current else self.pace.plan()
+                wait = self._remaining(self._current, now) + (ahead + 1) * plan.mean
                 return {**base, "position": ahead + (self._current is not None), "eta": math.ceil(wait)}
             if job.phase == "drawing":
                 elapsed = math.floor((now - job.started) / TICK + 1e-6) * TICK

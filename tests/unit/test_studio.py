@@ -185,3 +185,13 @@ def test_a_follower_hears_the_end_soon_after_it_is_shown(make_arena, fill):
     assert events[-1]["phase"] == "done" and 0.5 <= took < 3
     drawing = [event for event in events if event["phase"] == "drawing"]
     assert [event["progress"] for event in drawing] == sorted(event["progress"] for event in drawing)
+
+
+def test_who_waits_is_told_no_newer_forecast_when_somebody_else_is_done(arena):
+    """What was learnt from a battle would say when it was drawn, before it is shown."""
+    _, waiting = ask(arena), ask(arena, "bob")
+    before = seen(arena, waiting)
+    for _ in range(100):
+        arena.studio.pace.observe(["model-a", "model-b"], [300.0, 300.0], 600.0)
+    arena.studio.step()
+    assert arena.studio.pace.plan().mean > 60 and seen(arena, waiting) == before
