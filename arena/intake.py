@@ -149,9 +149,9 @@ def take(ledger: Ledger, table: str, rows: Sequence[Values], *, ends: Iterable[s
 
 def erase_feedback(db: sqlite3.Connection) -> int:
     """Delete what was given with votes that are erased, or being erased now; how much there was."""
-    if db.execute("SELECT 1 FROM feedback LIMIT 1").fetchone() is None:
-        return 0
     erased = [row["vote_id"] for row in db.execute(_ERASED[1:-1])]
+    if not erased or db.execute("SELECT 1 FROM feedback LIMIT 1").fetchone() is None:
+        return 0
     return db.executemany("DELETE FROM feedback WHERE feedback_id = ?",
                           [(feedback_id(vote, side),) for vote in erased for side in ("a", "b")]).rowcount  # fmt: skip
 

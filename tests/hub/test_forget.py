@@ -81,6 +81,12 @@ def test_what_is_erased_is_gone_and_the_rest_loads(hub, target, published, tmp_p
     assert votes[3].voter.encode() in left
 
 
+def test_of_a_stranger_nothing_is_erased(hub, target, published):
+    arena, _ = published
+    done = eraser(arena, target).erase("0" * 32)
+    assert set(done.rows.values()) == {0} and done.dataset_rows == done.local_files == 0
+
+
 @pytest.mark.parametrize("fault", [r"POST .*/commit/", r"POST .*/super-squash"])
 def test_an_erasure_that_was_cut_short_is_finished_by_the_next(hub, target, published, fault):
     arena, votes = published
