@@ -115,6 +115,11 @@ class RayFill:
             "memory_gb": self.config.memory_gb, "hf_token": self._token, "tokens": _tokens(models),
             "display_px": self.bank.display_px, "folder": str(self.bank.folder.resolve()) if self.shared else None,
         }  # fmt: skip
+        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if not any(has.get("CPU", 0) >= how.cpus and has.get("GPU", 0) >= gpus for has in machines):
+            log.warning(
+                "no machine has room for an actor yet (%g processors, %g GPUs): waiting for one", how.cpus, gpus
+            )
         pool = ray.data.ActorPoolStrategy(min_size=1, max_size=how.actors, max_tasks_in_flight_per_actor=2)
         dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // how.block)).map_batches(
             Maker, batch_size=None, batch_format="pyarrow", compute=pool, fn_constructor_kwargs=maker,
