@@ -13,9 +13,7 @@ import hashlib
 import itertools
 import random
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena.backends.base import Generated, Request
@@ -28,25 +26,10 @@ from arena.ledger import Ledger
 from arena.matchmaking import Gains, Overlap, Pairing, Shelf
 from arena.records import Battle, Image, Prompt, dumps, new_id
 from arena.served import SeenBy, Uses
+from arena.wanted import Slot, Wanted, WantList
 
 if TYPE_CHECKING:
     from arena.studio import Studio
-
-Slot = tuple[str, str]  # (prompt_id, model): the place of one image on the shelf
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The key of a generation: equal keys are equal requests, so whoever makes it makes the same picture. `replicate`
-    counts from 0 the images that a model makes of one prompt, each with a seed of its own."""
-
-    prompt: Prompt
-    model: str
-    replicate: int
-
-    @property
-    def slot(self) -> Slot:
-        return self.prompt.prompt_id, self.model
 
 
 class Stock:
@@ -69,10 +52,7 @@ class Stock:
         self._seen, self._drawing = SeenBy(ledger), threading.Lock()
         self._uses, self._counting = Uses(ledger), threading.Lock()
         self._spent: dict[Slot, set[int]] = {}  # seeds of retired images, and of those that were rejected
-        self._wanted: deque[tuple[Prompt, str]] = (
-            deque()
-        )  # (prompt, model) that the bank lacks; the first wanted is last
-        self._named: set[Slot] = set()  # the same
+        self._wanted = WantList()
         self._awaited: set[Slot] = set()  # whose picture is still on the Hub
         self._lock = threading.Lock()
 
@@ -96,15 +76,14 @@ class Stock:
                 self._spend(image)
             elif self.bank.has(image.image_id):
                 images.setdefault(image.prompt_id, []).append(image)
-        waiting = {(picture.prompt_id, picture.model) for picture in awaited(self.ledger)}
+        waiting = {(p.prompt_id, p.model) for p in awaited(self.ledger) if not self._retired(p.image_id)}
         prompts = {prompt.prompt_id: prompt for prompt in self.ledger.prompts() if self._serves(prompt)}
         for prompt_id, prompt in prompts.items():
             self.shelf.add(prompt, images.get(prompt_id, []))
         self.shelf.look_again()
         with self._lock:
             self._awaited = waiting
-            self._wanted.clear()
-            self._named.clear()
+        self._wanted.clear()
         for prompt in (*self.curated, *self._visitors()):
             self._want(prompt)
 
@@ -118,8 +97,7 @@ class Stock:
                 if self.bank.has(picture.image_id) and not self._retired(picture.image_id):
                     self.shelf.add(prompt, [image])
                 elif self.config.bank.fill and image.model in self.contenders:
-                    with self._lock:
-                        self._put(prompt, image.model)
+                    self._wanted.put(prompt, image.model)
         self.shelf.look_again()
 
     def needs(self, picture: Awaited) -> bool:
@@ -204,19 +182,17 @@ class Stock:
     def fill_one(self, studio: Studio) -> bool:
         """Make the image that is wanted first; False when none is, or none can be made now. A failing model rests
         and its image is tried again last. Raises GenerationError."""
-        found = self._next(studio.resting())
+        found = self._wanted.take(self._lacks, studio.resting())
         if found is None:
             return False
         wanted = self.key(*found)
         try:  # a live request goes first: what is half done is begun again later
             self.make(wanted, studio, studio.busy)
         except GenerationCancelled:
-            with self._lock:
-                self._put(*found, first=True)
+            self._wanted.put(*found, first=True)
             raise
         except GenerationError:
-            with self._lock:
-                self._put(*found)
+            self._wanted.put(*found)
             studio.rest(wanted.model)
             raise
         studio.recovered(wanted.model)
@@ -292,33 +268,13 @@ class Stock:
         free = (r for r in itertools.count() if self.request(prompt, model, r).seed not in spent)
         return Wanted(prompt, model, next(free))
 
-    def _next(self, resting: Collection[str]) -> tuple[Prompt, str] | None:
-        """Take what is wanted first, of a model that is not `resting`, off the list."""
-        with self._lock:
-            for at in range(len(self._wanted) - 1, -1, -1):
-                prompt, model = self._wanted[at]
-                lacks = self._lacks(prompt, model)
-                if not lacks or model not in resting:
-                    del self._wanted[at]
-                    self._named.discard((prompt.prompt_id, model))
-                    if lacks:
-                        return prompt, model
-        return None
-
-    def _put(self, prompt: Prompt, model: str, *, first: bool = False) -> None:
-        """Want this image after all others, or before them."""
-        if (prompt.prompt_id, model) not in self._named:
-            self._named.add((prompt.prompt_id, model))
-            (self._wanted.append if first else self._wanted.appendleft)((prompt, model))
-
     def _want(self, prompt: Prompt) -> None:
         """List what the bank lacks of a prompt. The order of models is a hash's, so that a half-filled bank favours
         none of them, but that the second one is of another family than the first."""
         if not self.config.bank.fill:
             return
-        with self._lock:
-            lacking = [m for m in self.contenders if self._lacks(prompt, m)]
-            lacking.sort(key=lambda m: hashlib.sha256(f"{prompt.prompt_id}/{m}".encode()).digest())
-            others = [m for m in lacking[1:] if self.pairing.mixed((m, lacking[0]))]
-            for model in dict.fromkeys((*lacking[:1], *others[:1], *lacking)):
-                self._put(prompt, model)
+        lacking = [m for m in self.contenders if self._lacks(prompt, m)]
+        lacking.sort(key=lambda m: hashlib.sha256(f"{prompt.prompt_id}/{m}".encode()).digest())
+        others = [m for m in lacking[1:] if self.pairing.mixed((m, lacking[0]))]
+        for model in dict.fromkeys((*lacking[:1], *others[:1], *lacking)):
+            self._wanted.put(prompt, model)

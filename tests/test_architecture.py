@@ -33,6 +33,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"hub_files", "merge", "card_figures", "costs"},
         {"backends", "ledger", "prompts", "shards"},
         {"layout", "config", "tables", "storage", "database"},
+        {"wanted"},
         {"records", "reveal", "errors", "logs", "embedded", "hub_waiting", "webp"},
         {"__init__"},
     ],

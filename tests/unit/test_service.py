@@ -220,7 +220,7 @@ def test_a_half_filled_bank_favours_no_model(make_arena):
     """The first two models that each prompt gets must differ from prompt to prompt."""
     arena = make_arena(categories=[{"name": "C", "prompts": [{"prompt": f"thing {i}"} for i in range(60)]}])
     first = {}
-    for prompt, model in reversed(arena.stock._wanted):
+    for prompt, model in arena.stock._wanted.in_order():
         first.setdefault(prompt.prompt_id, model)
     counts = [list(first.values()).count(f"model-{c}") for c in "abcd"]
     assert min(counts) >= 6

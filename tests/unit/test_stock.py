@@ -208,7 +208,7 @@ def test_the_first_two_images_of_a_prompt_can_meet(make_arena):
                  "backend": "fake", "source": "s"} for k in range(6)]  # fmt: skip
     arena = make_arena(categories=things(60), models=families)
     order = defaultdict(list)
-    for prompt, model in reversed(arena.stock._wanted):
+    for prompt, model in arena.stock._wanted.in_order():
         order[prompt.prompt_id].append(model)
     assert all(arena.stock.pairing.mixed(models[:2]) and len(models) == 6 for models in order.values())
     early = Counter(model for models in order.values() for model in models[:2])
