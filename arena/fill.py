@@ -87,7 +87,7 @@ class Forecast:
         self.total -= images
 
     def seconds(self, model: str) -> float | None:
-        """One image of this model: the median of the recent ones, so that loading it does not count."""
+        """One image of this model: the median of the recent ones."""
         return statistics.median(self._seconds[model]) if self._seconds.get(model) else None
 
     def seconds_left(self) -> float | None:
@@ -130,6 +130,7 @@ def fill(arena: Arena, wanted: Sequence[Wanted], *, out: TextIO = sys.stderr,
         return 0
     print(f"{forecast.total} images to make: {', '.join(models)}; {forecast.line()}", file=out)
     failed, in_a_row = Counter[tuple[str, str]](), Counter[str]()
+    loaded: set[str] = set()  # the time of a model's first image is that of its loading, too
     bar = Bar(forecast, out, clock)
     stopped = ""
     try:
@@ -149,7 +150,9 @@ def fill(arena: Arena, wanted: Sequence[Wanted], *, out: TextIO = sys.stderr,
                     failed[one.model, reason(error)] += rest
             else:
                 in_a_row[one.model] = 0
-                forecast.add(one.model, clock() - begun, arena.bank.size(image.image_id))
+                took = clock() - begun if one.model in loaded else image.seconds
+                loaded.add(one.model)
+                forecast.add(one.model, took, arena.bank.size(image.image_id))
             bar.show()
     except KeyboardInterrupt:
         stopped = "stopped; what was made is kept, and the same command goes on from there. "

@@ -141,7 +141,7 @@ def test_the_forecast_adds_up(make_arena):
     arena = make_arena(categories=things(One=10))
     forecast = Forecast(arena.stock.lacking(models=["model-a", "model-b", "model-c"]))
     assert forecast.seconds_left() is None and forecast.line() == "? left, ? MB in all"
-    forecast.add("model-a", 60.0, 1_000_000)  # with its loading
+    forecast.add("model-a", 60.0, 1_000_000)  # the machine was busy
     for _ in range(4):
         forecast.add("model-a", 2.0, 1_000_000)
     forecast.add("model-b", 4.0, 3_000_000)
