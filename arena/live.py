@@ -14,11 +14,12 @@ from typing import Any
 from arena.backends.base import Cancelled
 from arena.bank import Bank
 from arena.errors import BackendUnavailable, GenerationError
+from arena.jobs import Drawn, LiveJob
 from arena.ledger import Ledger
 from arena.matchmaking import draw_models
 from arena.records import Battle, Image, Prompt, new_id
 from arena.stock import Stock
-from arena.studio import Drawn, LiveJob, Studio
+from arena.studio import Studio
 
 TRIES = 3  # pairs of models that a request may take before it is given up
 

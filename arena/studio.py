@@ -8,60 +8,26 @@ what to try instead, and a model that fails rests for a while.
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from arena.backends.base import Backend, Cancelled, Generated, Progress, Request
 from arena.errors import ArenaError, GenerationCancelled, GenerationError, NoBattle
-from arena.pace import Pace, Plan
-from arena.records import new_id
+from arena.jobs import LiveJob
+from arena.pace import Pace
 
 log = logging.getLogger(__name__)
 REST_SECONDS = (30.0, 600.0)  # first and longest rest of a failing model
 BEAT = 15.0  # seconds after which a follower is told the same again, to know that the line is alive
-TICK = 0.2  # seconds between two looks at a job's progress, counted from its beginning
 _KEEP_SECONDS = 300.0  # how long a finished job waits for somebody to ask for it
 _CANCELLED = {"code": "cancelled", "message": "Cancelled."}
 _FAILED = "The models could not draw this just now. Nothing was counted; please try again, or vote on a ready battle."
 _INTERNAL = {"code": "internal", "message": "Something went wrong here; nothing was counted."}
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """Pictures by `models` that nobody knows of yet. `show()` makes their battle and returns the event's payload;
-    `drop()` forgets them."""
-
-    models: tuple[str, ...]
-    show: Callable[[], dict[str, Any]]
-    drop: Callable[[], None] = lambda: None
-
-
-@dataclass(eq=False)
-class LiveJob:
-    """A visitor's request on its way. `work(cancelled)` makes the images; it runs in the caller's context, since
-    ZeroGPU finds the visitor's quota there."""
-
-    voter: str
-    work: Callable[[Cancelled], Drawn]
-    ticket: str = field(default_factory=new_id)
-    context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    phase: str = "queued"  # queued, drawing, done, error
-    payload: dict[str, Any] = field(default_factory=dict)
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    plan: Plan | None = None  # from when it is drawing
-    begun: bool = False  # by the thread, which may be a little later
-    drawn: Drawn | None = None
-    due: float = math.inf
-    queued: float = 0.0
-    started: float = 0.0
-    finished: float = 0.0
 
 
 class Studio:
@@ -158,7 +124,7 @@ class Studio:
         while True:
             self._show_due()
             with self._changed:
-                event, look = self.event(job), self._next_look(job)
+                event, look = self.event(job), job.next_look(self.clock())
             if event != last or self.clock() - told > BEAT:
                 yield event
                 last, told = event, self.clock()
@@ -180,12 +146,11 @@ class Studio:
                 ahead = self._queue.index(job) if job in self._queue else 0
                 # By the plan of who is drawing: a newer one comes when they are done, which is not shown yet.
                 plan = self._current.plan if self._current else self.pace.plan()
-                wait = self._remaining(self._current, now) + (ahead + 1) * plan.mean
+                wait = (self._current.remaining(now) if self._current else 0.0) + (ahead + 1) * plan.mean
                 return {**base, "position": ahead + (self._current is not None), "eta": math.ceil(wait)}
             if job.phase == "drawing":
-                elapsed = math.floor((now - job.started) / TICK + 1e-6) * TICK
-                return {**base, "progress": round(job.plan.progress(elapsed), 2),
-                        "eta": math.ceil(job.plan.remaining(elapsed) - 1e-6)}  # fmt: skip
+                eta = math.ceil(job.remaining(now) - 1e-6)
+                return {**base, "progress": job.progress(now), "eta": eta}
             return {**base, **job.payload}
 
     def waiting(self) -> int:
@@ -199,17 +164,6 @@ class Studio:
     def drawing(self) -> bool:
         """Whether somebody is being drawn for, or what was drawn is not shown yet."""
         return self._current is not None
-
-    def _remaining(self, job: LiveJob | None, now: float) -> float:
-        return job.plan.remaining(math.floor((now - job.started) / TICK) * TICK) if job else 0.0
-
-    def _next_look(self, job: LiveJob) -> float:
-        """When a follower looks again if nothing is said before: at moments that depend on nothing but the job's
-        beginning and the release times, or else the moment of an event would tell when something hidden happened."""
-        now = self.clock()
-        began = job.started if job.phase == "drawing" else job.queued
-        tick = began + (math.floor((now - began) / TICK + 1e-6) + 1) * TICK
-        return min(tick, job.started + job.plan.next_time(now - job.started + 1e-6)) if job.phase == "drawing" else tick
 
     # -- making images -----------------------------------------------------------------------------------
 

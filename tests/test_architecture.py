@@ -27,7 +27,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"live"},
         {"stock", "feedback"},
         {"simulate", "studio", "publisher", "restore"},
-        {"hub_reader"},
+        {"hub_reader", "jobs"},
         {"served", "ray_maker"},
         {"check", "pace", "bank", "guard", "matchmaking", "hub", "dataset_card", "compact", "intake"},
         {"hub_files", "merge", "card_figures", "costs"},

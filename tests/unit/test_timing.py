@@ -20,10 +20,11 @@ import pytest
 from arena.backends.base import Generated, Request
 from arena.config import load_config
 from arena.costs import costs
+from arena.jobs import TICK, Drawn, LiveJob
 from arena.pace import AT_ONCE, EXCESS, Pace, evenly, release_times
 from arena.simulate.machine import Events, Machine
 from arena.simulate.traffic import pairs_of
-from arena.studio import TICK, Drawn, LiveJob, Studio
+from arena.studio import Studio
 
 ROSTER = load_config(Path(__file__).parents[2] / "arena.gpu.yaml").contenders
 ROWS = {row.id: row.model_copy(update={"backend": "gpu"}) for row in ROSTER}
