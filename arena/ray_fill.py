@@ -10,6 +10,7 @@ imported when a fill begins, and nowhere else.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import sys
@@ -103,10 +104,8 @@ class RayFill:
         requests = [(at, self.stock.request(one.prompt, one.model, one.replicate))
                     for at, one in _in_order(waiting) if self._model(one).backend == backend]  # fmt: skip
         rows = [{"at": at, "model": r.model.id, "prompt": r.prompt, "seed": r.seed} for at, r in requests]
-        how, models = (
-            self.config.cluster,
-            {m: row for m, row in self.stock.contenders.items() if row.backend == backend},
-        )
+        how = self.config.cluster
+        models = {m: row for m, row in self.stock.contenders.items() if row.backend == backend}
         gpus = how.gpus
         if gpus is None:
             gpus = float(backend in ON_A_GPU and self._ray.cluster_resources().get("GPU", 0) > 0)
@@ -115,13 +114,14 @@ class RayFill:
             "memory_gb": self.config.memory_gb, "hf_token": self._token, "tokens": _tokens(models),
             "display_px": self.bank.display_px, "folder": str(self.bank.folder.resolve()) if self.shared else None,
         }  # fmt: skip
-        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if not any(has.get("CPU", 0) >= how.cpus and has.get("GPU", 0) >= gpus for has in machines):
-            log.warning(
-                "no machine has room for an actor yet (%g processors, %g GPUs): waiting for one", how.cpus, gpus
-            )
-        pool = ray.data.ActorPoolStrategy(min_size=1, max_size=how.actors, max_tasks_in_flight_per_actor=2)
-        dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // how.block)).map_batches(
+        blocks = -(-len(rows) // how.block)
+        room = sum(_room(node["Resources"], how.cpus, gpus) for node in self._ray.nodes() if node["Alive"])
+        if not room:
+            log.warning("no machine has room for an actor (%g processors, %g GPUs): waiting for one", how.cpus, gpus)
+        at_once = max(1, min(room, blocks, how.actors or room))  # more are added where machines join later
+        pool = ray.data.ActorPoolStrategy(min_size=1, initial_size=at_once, max_size=how.actors,
+                                          max_tasks_in_flight_per_actor=2)  # fmt: skip
+        dataset = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             Maker, batch_size=None, batch_format="pyarrow", compute=pool, fn_constructor_kwargs=maker,
             num_cpus=how.cpus, num_gpus=gpus or None)  # fmt: skip
         return iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1))
@@ -230,6 +230,11 @@ def _connect(address: str, bank: Path):
         raise ClusterError(f"{address}: no Ray cluster can be had there ({first_line(error)})") from error
     ray.data.DataContext.get_current().enable_progress_bars = False
     return ray
+
+
+def _room(machine: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """How many actors have room on a machine."""
+    return int(min(machine.get("CPU", 0) / cpus, machine.get("GPU", 0) / gpus if gpus else math.inf))
 
 
 def _there(folder: Path) -> str:
