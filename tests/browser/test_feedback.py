@@ -166,6 +166,7 @@ def test_reasons_by_keyboard_alone(visit, votes, given):
     press("b")
     press("ArrowRight")  # 2, a low rating: "Click where" follows
     press("Tab")
+    press("Tab")  # "No mistakes"
     press("Tab")
     press("Space")  # the first word of image B
     assert page.locator("[data-side=b] .ia-word[aria-pressed=true]").count() == 1

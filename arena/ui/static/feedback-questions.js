@@ -98,13 +98,14 @@ function buildQuestions(side, answers, changed) {
     const missed = answers().misaligned_words;
     if (part.words.dataset.of !== prompt) {
       part.words.dataset.of = prompt;
-      part.words.replaceChildren(el('span.ia-miss-lead', { 'aria-hidden': 'true' }, `${verb} what is missing:`), ...wordsOf(prompt).map((word, k) => el('button.ia-word', { type: 'button', onclick: () => missWord(k) }, word)),
-        el('button.ia-word.ia-faultless', { type: 'button', onclick: () => missWord(null) }, icon('check'), 'No mistakes'));
+      part.words.replaceChildren(
+        el('button.ia-word.ia-faultless', { type: 'button', onclick: () => missWord(null) }, icon('check'), 'No mistakes'),
+        el('span.ia-miss-lead', { 'aria-hidden': 'true' }, `or ${verb.toLowerCase()}`, el('span', {}, ' what is missing'), ':'),
+        ...wordsOf(prompt).map((word, k) => el('button.ia-word', { type: 'button', onclick: () => missWord(k) }, word)));
     }
-    [...part.words.querySelectorAll('button')].forEach((button, k) => {
-      const none = button.classList.contains('ia-faultless');
-      button.setAttribute('aria-pressed', String(Boolean(missed && (none ? !missed.length : missed.includes(k)))));
-    });
+    const [none, ...words] = part.words.querySelectorAll('button');
+    none.setAttribute('aria-pressed', String(Boolean(missed && !missed.length)));
+    words.forEach((button, k) => button.setAttribute('aria-pressed', String(Boolean(missed && missed.includes(k)))));
   }
 
   /** Tap a word, or with null "No mistakes"; a second tap takes it back. */
