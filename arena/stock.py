@@ -126,6 +126,7 @@ class Stock:
 
     def voted(self) -> None:
         """Votes came: retire the images that have had theirs, and want the next replicates."""
+        self.shelf.follow()
         if not self.config.bank.retire_after:
             return
         with self._counting:

@@ -112,7 +112,14 @@ class Shelf:
         """Pictures came, or prompts: what is under way and could not be served may be servable now."""
         if self.overlap:
             with self._lock:
+                self.overlap.follow()
                 self.overlap.look_again()
+
+    def follow(self) -> None:
+        """Votes came. A draw would notice by itself; but should they be many, no voter is to wait for that."""
+        if self.overlap:
+            with self._lock:
+                self.overlap.follow()
 
     def _draw_in(self, rng: random.Random, seen: Seen, category: str, again: bool) -> Draw | None:
         """Of a prompt that is new to the voter, or, `again`, of one that they know."""
