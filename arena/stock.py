@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import random
 import threading
 from collections.abc import Callable, Collection, Iterable
@@ -30,6 +31,8 @@ from arena.wanted import Slot, Wanted, WantList
 
 if TYPE_CHECKING:
     from arena.studio import Studio
+
+log = logging.getLogger(__name__)
 
 
 class Stock:
@@ -125,10 +128,16 @@ class Stock:
         return battle
 
     def voted(self) -> None:
-        """Votes came: retire the images that have had theirs, and want the next replicates."""
-        self.shelf.follow()
-        if not self.config.bank.retire_after:
-            return
+        """Votes came: retire the images that have had theirs, and want the next replicates. Raises nothing: the votes
+        are on disk, and none of them may look refused."""
+        try:
+            self.shelf.follow()
+            if self.config.bank.retire_after:
+                self._retire()
+        except Exception:
+            log.exception("images that have had their votes could not be retired yet")
+
+    def _retire(self) -> None:
         with self._counting:
             used = self._uses.follow()
         for image_id, prompt_id in used.items():
