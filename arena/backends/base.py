@@ -27,7 +27,7 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Generated:
     picture: Picture  # RGB, at the model's own resolution
-    seconds: float  # of the pipeline's call alone, loading excluded
+    seconds: float  # of the pipeline's call alone, loading excluded; in a batch, an equal share of its call
     settings: dict[str, Any]  # every argument of the call, the pipeline's class and the libraries' versions
     model_revision: str  # the commit, or the hash of a local folder's weights
     hardware: str  # for instance "NVIDIA H200" or "CPU (2 threads)"
@@ -35,9 +35,10 @@ class Generated:
 
 class Backend(Protocol):
     def generate(self, requests: Sequence[Request], *, progress: Progress, cancelled: Cancelled) -> list[Generated]:
-        """One picture a request, in order. Called from one thread at a time.
+        """One picture a request, in order. Called from one thread at a time. Requests of one model may be drawn
+        together; a picture depends on its own request alone, to within rounding.
 
-        Raises BackendUnavailable when the model cannot be had or run, ImageRejected when it answered with a
+        Raises a kind of BackendUnavailable when the model cannot be had or run, ImageRejected when it answered with a
         blocked image, GenerationCancelled soon after `cancelled()` turns true.
         """
 
