@@ -156,6 +156,25 @@ def test_the_same_shards_make_the_same_bytes_wherever_they_come_from(hub, target
     assert not (arena.folder / "dataset" / ".compacting").exists()
 
 
+def test_the_last_run_is_on_the_status_without_secrets(hub, target, arena):
+    publisher = arena.publisher(target)
+    assert arena.publisher().status().compaction is None and publisher.status().compaction.last_run_at is None
+    publish_days(arena, publisher)
+    hub.faults.add(r"POST .*/commit/", status=403, message=f"no right to write for {hub.token}")
+    with pytest.raises(PublishError) as refused:
+        publisher.compact_now()
+    failed = publisher.status().compaction
+    assert "no right to write for ..." in failed.last_error and hub.token not in str(refused.value) + failed.last_error
+    assert failed.last_run_at > 0 and failed.shards_before == 0
+    publisher.compact_now()
+    done = publisher.status().compaction
+    assert (done.shards_before, done.shards_after, done.last_error) == (
+        5,
+        1,
+        None,
+    ) and done.last_run_at > failed.last_run_at
+
+
 def test_it_waits_until_it_pays_and_until_the_day_is_over(hub, target, arena):
     publisher, local = arena.publisher(target), arena.publisher()
     for _ in range(4):
