@@ -171,7 +171,7 @@ def test_without_a_terminal_a_plain_line_is_written_now_and_then(make_arena):
 @pytest.fixture
 def folder(tmp_path):
     models = [{"id": m, "name": m, "organisation": "O", "family": m, "licence": "mit", "backend": "fake", "source": "s",
-               "settings": {"width": 512, "height": 512}} for m in MODELS]  # fmt: skip
+               "settings": {"width": 256, "height": 256}} for m in MODELS]  # fmt: skip
     (tmp_path / "arena.yaml").write_text(yaml.safe_dump({"models": models, "categories": things(One=60)}))
     return tmp_path
 
@@ -199,12 +199,12 @@ def test_stopped_by_control_c_it_keeps_what_it_made_and_goes_on_from_there(folde
     assert "stopped; what was made is kept" in said and "Traceback" not in said, said
     kept, files = images(folder), len(list((folder / "data" / "bank").rglob("*.png")))
     assert 9 <= len(kept) < 240 and 0 <= files - len(kept) <= 1, "at most the image that was under way is lost"
-    ran = subprocess.run(command(folder, "--prompts", "20", "--models", "all"), cwd=ROOT, capture_output=True, text=True,
+    ran = subprocess.run(command(folder, "--prompts", "8", "--models", "all"), cwd=ROOT, capture_output=True, text=True,
                          timeout=120)  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     now = images(folder)
     assert {i.image_id for i in kept} <= {i.image_id for i in now}
-    assert len({(i.prompt_id, i.model, i.seed) for i in now}) == len(now) >= 80
+    assert len({(i.prompt_id, i.model, i.seed) for i in now}) == len(now) >= 32
 
 
 def test_a_terminal_gets_a_bar_and_a_wrong_model_its_line(folder):
