@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from arena.box import mask_on_image, on_image
 from arena.config import FeedbackSettings
 from arena.errors import AlreadyGiven, BadFeedback, UnknownBattle, VoteFirst
 from arena.guard import RateLimit
@@ -42,6 +43,7 @@ class FeedbackDesk:
         vote = vote_to_go_with(self._ledger, battle_id, voter)
         said, masks = read(given, words=len(self._text(vote).split()), asked=self.asked)
         image, model = (vote.image_a, vote.model_a) if side == "a" else (vote.image_b, vote.model_b)
+        said, masks = self._on_image(image, said, masks)
         with self._ledger.transaction() as db:
             extra = {**masks, **({"private": True} if not vote.prompt else {})}
             if not is_held(self._ledger, battle_id):
@@ -53,6 +55,18 @@ class FeedbackDesk:
             if not db.execute(sql, tuple(row.values())).rowcount:
                 raise AlreadyGiven("You have already given feedback on this image.")
         return feedback
+
+    def _on_image(self, image_id: str, said: dict[str, Any], masks: dict[str, Any]):
+        """What was pointed at or painted in the square, as shares of the image."""
+        image = self._ledger.image(image_id)
+        if image is None or image.width == image.height:
+            return said, masks
+        size = image.width, image.height
+        for key in ("coherence_points", "alignment_points"):
+            if said[key]:
+                places = (on_image(point.x, point.y, *size) for point in said[key])
+                said = said | {key: tuple(Point(*(round(at, POINT_DIGITS) for at in place)) for place in places)}
+        return said, {key: mask_on_image(mask, *size) for key, mask in masks.items()}
 
     def _text(self, vote: Vote) -> str:
         """The prompt that the voter saw: a private one is in the ledger only."""

@@ -34,7 +34,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"backends", "ledger", "prompts", "shards"},
         {"layout", "config", "tables", "storage", "database"},
         {"wanted"},
-        {"records", "reveal", "errors", "logs", "embedded", "hub_waiting", "webp"},
+        {"records", "reveal", "errors", "logs", "embedded", "hub_waiting", "box", "webp"},
         {"__init__"},
     ],
     "leaderboard": [

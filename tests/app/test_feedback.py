@@ -145,3 +145,14 @@ def test_health_counts_it(launch, visit):
     assert say(visitor, held(visitor), style=5).status_code == 200
     report = visitor.http.get("/health").json()
     assert (report["votes"], report["feedback"]) == (1, 1) and report["hub"]["pending_rows"] >= 2
+
+
+def test_places_are_kept_as_shares_of_the_image_not_of_the_square(visitor, arena):
+    """A picture twice as wide as high fills the middle half of the square that it is shown in."""
+    battle_id = held(visitor)
+    vote = arena.ledger.vote_of(battle_id)
+    with arena.ledger.transaction() as db:
+        db.execute("UPDATE images SET width = 2 * height WHERE image_id = ?", (vote.image_a,))
+    assert say(visitor, battle_id, errors=5, coherence_points=[[0.5, 0.25], [0.25, 0.5], [1, 1]]).status_code == 200
+    (row,) = (row for _, row in arena.ledger.feedback_after(0) if row["battle_id"] == battle_id)
+    assert row["coherence_points"] == [{"x": 0.5, "y": 0}, {"x": 0.25, "y": 0.5}, {"x": 1, "y": 1}]
