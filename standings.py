@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 SCORES = {"model_a": 1.0, "model_b": 0.0, "both_good": 0.5, "both_bad": 0.5}
 PATIENCE = 5.0  # seconds that a reader of the page waits for images to be measured
-TICKED = ("vote_id", "model_a", "model_b", "winner", "mode")  # what the ticker needs of a vote
+TICKED = ("vote_id", "model_a", "model_b", "winner", "mode", "extra")  # what the ticker needs of a vote
 GAINS_SECONDS = 20.0  # between two computations of what the next votes are worth
 JUDGED = ("vote_id", "battle_id", "voter", "mode", "model_a", "model_b", "winner", "image_a", "image_b", "extra",
           "prompt_id", "category", "sub_category", "complexity")  # what feedback needs of its vote  # fmt: skip
@@ -210,7 +210,7 @@ class Standings:
     def _tick(self) -> None:
         votes, exclusions, self._elo_at = self._since(self._elo_at, TICKED)
         for row in votes:
-            if row["mode"] == "anonymous":
+            if row["mode"] == "anonymous" and '"gold":' not in row["extra"]:  # a known answer is no result
                 change = self._elo.take(row["vote_id"], row["model_a"], row["model_b"], row["winner"])
                 self._changes.append((row["vote_id"], change))
         self._elo.exclude(exclusions)

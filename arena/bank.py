@@ -47,6 +47,15 @@ def encode(picture: Picture, display_px: int) -> Encoded:
     return Encoded(content_id(data), data, _shown(picture, display_px))
 
 
+def shown_picture(data: bytes, side: int) -> bytes:
+    """A picture file as voters get it: in a square box of `side` pixels, in the common codec, without metadata. Raises
+    what Pillow does for what is no picture."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as picture:
+        return _shown(picture.convert("RGB"), side)
+
+
 class Bank:
     """Files under `folder`, shown in a box of `display_px` pixels a side."""
 
@@ -126,10 +135,7 @@ class Bank:
         return padded(shown, common_length(len(shown), beside), self.display_px, self.display_px)
 
     def _encoded(self, data: bytes) -> bytes:
-        from PIL import Image
-
-        with Image.open(io.BytesIO(data)) as picture:
-            return _shown(picture.convert("RGB"), self.display_px)
+        return shown_picture(data, self.display_px)
 
     def _shown_path(self, image_id: str) -> Path:
         return self._path(image_id).with_suffix(f".{self.display_px}.webp")

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from arena.ledger import Ledger
+from arena.tables import NOT_GOLD
 
 Z95 = 1.959964  # two-sided 95% of a normal distribution
 
-_COUNTED = """mode = 'anonymous' AND vote_id NOT IN (
+_COUNTED = f"""mode = 'anonymous' AND {NOT_GOLD} AND vote_id NOT IN (
     SELECT vote_id FROM (SELECT vote_id, reason, ROW_NUMBER() OVER (
         PARTITION BY vote_id ORDER BY created_at DESC, seq DESC) AS place FROM exclusions)
     WHERE place = 1 AND reason != 'restored')"""
@@ -49,12 +50,14 @@ class Figures:
 def figures(ledger: Ledger) -> Figures:
     """Raises LedgerError."""
     span = ledger.one("SELECT MIN(created_at) AS first, MAX(created_at) AS last FROM votes")
-    models = ledger.one("SELECT COUNT(*) AS n FROM (SELECT model_a FROM votes UNION SELECT model_b FROM votes)")["n"]
+    models = ledger.one(f"SELECT COUNT(*) AS n FROM (SELECT model_a FROM votes WHERE {NOT_GOLD} UNION SELECT model_b "
+                        f"FROM votes WHERE {NOT_GOLD})")["n"]
     winners = {row["winner"]: row["n"] for row in _groups(ledger, "winner")}
     voters = [row["n"] for row in _groups(ledger, "voter")]
     prompts = [row["n"] for row in _groups(ledger, "prompt_id")]
     sources = {row["prompt_source"]: row["n"] for row in _groups(ledger, "prompt_source")}
-    said = ledger.one("SELECT COUNT(DISTINCT voter) AS voters, COUNT(DISTINCT image_id) AS images FROM feedback")
+    said = ledger.one("SELECT COUNT(DISTINCT voter) AS voters, COUNT(DISTINCT image_id) AS images FROM feedback "
+                      f"WHERE {NOT_GOLD}")
     counted, decisive = sum(winners.values()), winners.get("model_a", 0) + winners.get("model_b", 0)
     low, high = wilson(winners.get("model_a", 0), decisive)
     return Figures(

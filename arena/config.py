@@ -13,27 +13,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from arena.campaign_config import (
+    CampaignSettings,
+    FeedbackSettings,
+    GoldSettings,
+    OverlapSettings,
+    consistent,
+    files_of,
+)
 from arena.errors import ConfigError
+from arena.strict import Id, Strict, Text
 
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Backend = Literal["diffusers", "zerogpu", "http", "fake"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, protected_namespaces=())
-
-
-class ComponentSource(_Strict):
+class ComponentSource(Strict):
     source: Text
     file: str | None = None
     subfolder: str | None = None
     revision: str | None = None
 
 
-class PipelineSettings(_Strict):
+class PipelineSettings(Strict):
     """How a diffusers pipeline is loaded. `pipeline_class` is the class that the folder's model_index.json
     must name, checked before weights are read; None takes whatever it names."""
 
@@ -48,7 +51,7 @@ class PipelineSettings(_Strict):
     scheduler: dict[str, Any] = {}
 
 
-class ModelSettings(_Strict):
+class ModelSettings(Strict):
     """A contender. `id` is permanent: votes are filed under it."""
 
     id: Id
@@ -86,7 +89,7 @@ class ModelSettings(_Strict):
         return self
 
 
-class PromptSettings(_Strict):
+class PromptSettings(Strict):
     """One curated prompt: either `prompt` alone, or a `simplified` and a `complex` text of the same idea."""
 
     prompt: Text | None = None
@@ -106,7 +109,7 @@ class PromptSettings(_Strict):
         return [(complexity, text) for complexity, text in pairs if text]
 
 
-class CategorySettings(_Strict):
+class CategorySettings(Strict):
     name: Text
     sub_categories: list[Text] = []
     prompts: list[PromptSettings] = []
@@ -120,7 +123,7 @@ class CategorySettings(_Strict):
         return self
 
 
-class HubSettings(_Strict):
+class HubSettings(Strict):
     """Where votes are published. Without `dataset` the same shards are kept on the local disk only."""
 
     dataset: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
@@ -137,7 +140,7 @@ class HubSettings(_Strict):
     keep_days: float = Field(7, ge=0, description="days that published shards stay on the local disk as well")
 
 
-class BankSettings(_Strict):
+class BankSettings(Strict):
     fill: bool = Field(True, description="generate missing images of curated prompts while nobody waits")
     display_px: int = Field(768, ge=64, le=2048, description="side of the square box that both images are shown in")
     seed: int = Field(0, ge=0, description="part of every image's seed; another number is another set of images")
@@ -146,22 +149,7 @@ class BankSettings(_Strict):
     )
 
 
-class OverlapSettings(_Strict):
-    """How many voters get each pair of images, so that their agreement can be measured."""
-
-    voters: int = Field(2, ge=2, le=20, description="voters who get each pair of images")
-    tie_break: int | None = Field(3, ge=3, le=21, description="voters where those do not all agree; null: no more")
-    lease_minutes: float = Field(30, gt=0, description="a pair without a vote goes to another voter after this")
-
-    @model_validator(mode="after")
-    def _more_voters(self) -> OverlapSettings:
-        if self.tie_break is not None and self.tie_break <= self.voters:
-            raise ValueError(f"tie_break: {self.tie_break} voters are not more than `voters`, {self.voters}; "
-                             "null asks for no more")  # fmt: skip
-        return self
-
-
-class MatchmakingSettings(_Strict):
+class MatchmakingSettings(Strict):
     """Which pairs of models meet."""
 
     sampling: Literal["uniform", "active"] = Field(
@@ -176,7 +164,7 @@ class MatchmakingSettings(_Strict):
     overlap: OverlapSettings | None = Field(None, description="several voters for each pair of images; null: no rule")
 
 
-class ClusterSettings(_Strict):
+class ClusterSettings(Strict):
     """What `python -m arena fill --ray` takes of a cluster."""
 
     gpus: float | None = Field(
@@ -193,7 +181,7 @@ class ClusterSettings(_Strict):
         return self
 
 
-class LimitSettings(_Strict):
+class LimitSettings(Strict):
     prompt_chars: int = Field(500, ge=1, le=2000)
     battle_hours: float = Field(24, gt=0)
     votes_per_minute: float = Field(40, gt=0)
@@ -202,41 +190,14 @@ class LimitSettings(_Strict):
     blocked_words: list[str] = Field([], description="prompts with one of these words, in any case, are refused")
 
 
-class FeedbackSettings(_Strict):
-    """What is asked about the images of a battle after the vote on it."""
-
-    enabled: bool = True
-    reveal: Literal["after", "before"] = Field(
-        "after", description="whether the models are named after the feedback, or before it is asked for"
-    )
-    criteria: list[Literal["style", "coherence", "alignment"]] = Field(
-        ["style", "coherence", "alignment"], description="what is rated from 1 to 5"
-    )
-    words: bool = Field(True, description="ask which words of the prompt the image misses")
-    points: Literal["low", "always", "never"] = Field(
-        "low", description="ask for places of errors and of mismatches: on images rated low, always or never"
-    )
-    points_at_most: int = Field(3, ge=1, le=3, description="points that may be placed for one criterion")
-    points_below: int = Field(4, ge=2, le=5, description="a rating below this is low")
-    area: bool = Field(False, description="let voters paint an area in place of points")
-
-    @model_validator(mode="after")
-    def _once_each(self) -> FeedbackSettings:
-        if len(set(self.criteria)) < len(self.criteria):
-            raise ValueError("criteria: one is there twice")
-        if self.enabled and not (self.criteria or self.words):
-            raise ValueError("nothing is asked: name `criteria`, ask for `words`, or set `enabled: false`")
-        return self
-
-
-class LookSettings(_Strict):
+class LookSettings(Strict):
     tagline: str = "One prompt, two anonymous models. Which image is better?"
     accent: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#e4572e"
     contact: str | None = Field(None, description="where voters can ask for erasure; shown on the About page")
     examples: list[Text] = Field([], description="prompts to click under the box for one's own prompt")
 
 
-class ArenaConfig(_Strict):
+class ArenaConfig(Strict):
     title: Text = "Image Arena"
     look: LookSettings = LookSettings()
     models: list[ModelSettings] = Field(min_length=2)
@@ -247,6 +208,8 @@ class ArenaConfig(_Strict):
     cluster: ClusterSettings = ClusterSettings()
     limits: LimitSettings = LimitSettings()
     feedback: FeedbackSettings = FeedbackSettings()
+    campaign: CampaignSettings | None = Field(None, description="feedback collected on purpose; null: none")
+    gold: GoldSettings | None = Field(None, description="tasks with a known answer; null: none")
     storage: Literal["auto", "disk", "bucket"] = Field(
         "auto", description="what the data folder is on: a disk, or a bucket or network share that is mounted there"
     )
@@ -262,7 +225,13 @@ class ArenaConfig(_Strict):
             raise ValueError("cluster.gpus: for a share of a GPU say with memory_gb what models may take of it")
         if sum(m.enabled for m in self.models) < 2:
             raise ValueError("models: a battle needs two enabled models")
+        consistent(self.campaign, self.gold, self.feedback, self.matchmaking.overlap, self.category_names)
         return self
+
+    @property
+    def overlap(self) -> OverlapSettings | None:
+        """How many voters get each pair: as the campaign says, else as `matchmaking` does."""
+        return self.campaign.overlap if self.campaign and self.campaign.overlap else self.matchmaking.overlap
 
     @property
     def contenders(self) -> list[ModelSettings]:
@@ -303,7 +272,12 @@ def load_config(path: str | Path) -> ArenaConfig:
                           ) from None  # fmt: skip
     if not isinstance(raw, dict):
         raise ConfigError(f"{path.name}: expected a mapping with `models` and `categories`, found {type(raw).__name__}")
-    return parse_config(raw, name=path.name)
+    config = parse_config(raw, name=path.name)
+    missing = [f"{path.name}: {place}: {file}: no such file" for place, file in files_of(config.campaign, config.gold)
+               if not (path.parent / file).is_file()]  # fmt: skip
+    if missing:
+        raise ConfigError("\n".join(missing))
+    return config
 
 
 def parse_config(raw: dict[str, Any], *, name: str = "arena.yaml") -> ArenaConfig:

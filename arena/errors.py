@@ -13,6 +13,8 @@
     │   ├── BadFeedback            a rating, word or point that cannot be, or was not asked for
     │   ├── VoteFirst              feedback, or the names, before this voter's vote (or after it was taken back)
     │   ├── AlreadyGiven           this image of the battle has this voter's feedback
+    │   ├── WrongAnswer            of a task with a known answer; the message explains it, the answer is on record
+    │   ├── TaskFirst              another task of this voter has to be done, or put right, before this
     │   ├── TooFast                a rate limit; `retry_after` is in seconds
     │   └── NoBattle               nothing to serve now (the bank is still empty, or all was seen)
     ├── GenerationError            a model made no usable image; the battle is voided and redrawn
@@ -93,6 +95,14 @@ class VoteFirst(Refused):
 
 class AlreadyGiven(Refused):
     code, status = "already_given", 409
+
+
+class WrongAnswer(Refused):
+    code, status = "wrong_answer", 409
+
+
+class TaskFirst(Refused):
+    code, status = "task_first", 409
 
 
 class TooFast(Refused):

@@ -12,8 +12,10 @@ from dataclasses import asdict
 from typing import Any
 
 from arena.box import mask_on_image, on_image
+from arena.campaign import CampaignDesk
 from arena.config import FeedbackSettings
 from arena.errors import AlreadyGiven, BadFeedback, UnknownBattle, VoteFirst
+from arena.gold import GoldDesk
 from arena.guard import RateLimit
 from arena.ledger import Ledger
 from arena.records import POINT_DIGITS, Feedback, Point, Vote, dumps, feedback_id
@@ -26,30 +28,53 @@ KEYS = ("style", "errors", "alignment", "misaligned_words", "coherence_points", 
 
 
 class FeedbackDesk:
-    """Takes feedback as `asked` says, from one voter as fast as `limit` allows."""
+    """Takes feedback as `asked` says, or as the `campaign` asks this voter, from one voter as fast as `limit` allows;
+    `gold` judges what is said on battles with a known answer."""
 
-    def __init__(self, asked: FeedbackSettings, ledger: Ledger, limit: RateLimit):
+    def __init__(self, asked: FeedbackSettings, ledger: Ledger, limit: RateLimit, campaign: CampaignDesk | None = None,
+                 gold: GoldDesk | None = None):  # fmt: skip
         self.asked = asked
-        self._ledger, self._limit = ledger, limit
+        self._ledger, self._limit, self._campaign, self._gold = ledger, limit, campaign, gold
 
     def give(self, battle_id: str, side: str, given: Mapping[str, Any], voter: str) -> Feedback:
         """Keep what `voter` says of the image on `side` ("a" or "b") of a battle that they voted on; `given` has the
-        KEYS. On disk when this returns. Raises UnknownBattle, VoteFirst, BadFeedback, AlreadyGiven, TooFast."""
-        if not self.asked.enabled:
+        KEYS. On disk when this returns. Raises UnknownBattle, VoteFirst, BadFeedback, AlreadyGiven, TooFast, and
+        WrongAnswer to a task with a known answer: the first answer is kept, and goes on record when it is put right."""
+        asked = self._campaign.asked(voter) if self._campaign and self._campaign.settings else self.asked
+        if not asked.enabled:
             raise BadFeedback("Feedback is not asked for here.")
         if side not in ("a", "b"):
             raise BadFeedback('side: "a" or "b" is expected.')
         self._limit.spend(voter, "so much feedback")
         vote = vote_to_go_with(self._ledger, battle_id, voter)
-        said, masks = read(given, words=len(self._text(vote).split()), asked=self.asked)
+        said, masks = self._read(vote, side, given, asked)
+        about: dict[str, Any] = {}
+        if self._campaign:
+            self._campaign.check(said, asked)
+            about = self._campaign.extra(asked)
+        if self._gold and (judged := self._gold.judge_feedback(vote, side, dict(given), said, masks)):
+            said, masks = self._read(vote, side, judged[0], asked)
+            about |= judged[1]
+        return self._write(vote, side, said, {**about, **masks})
+
+    def give_up(self, vote: Vote, side: str, given: Mapping[str, Any], known: dict[str, Any]) -> None:
+        """Keep the first answer, which was wrong, of who did not put it right in time; `known` is what `extra` says."""
+        said, masks = self._read(vote, side, given, self.asked)
+        self._write(vote, side, said, {**known, **masks})
+
+    def _read(self, vote: Vote, side: str, given: Mapping[str, Any], asked: FeedbackSettings):
+        said, masks = read(given, words=len(self._text(vote).split()), asked=asked)
+        return self._on_image(vote.image_a if side == "a" else vote.image_b, said, masks)
+
+    def _write(self, vote: Vote, side: str, said: dict[str, Any], extra: dict[str, Any]) -> Feedback:
         image, model = (vote.image_a, vote.model_a) if side == "a" else (vote.image_b, vote.model_b)
-        said, masks = self._on_image(image, said, masks)
         with self._ledger.transaction() as db:
-            extra = {**masks, **({"private": True} if not vote.prompt else {})}
-            if not is_held(self._ledger, battle_id):
+            if not vote.prompt:
+                extra["private"] = True
+            if not is_held(self._ledger, vote.battle_id):
                 extra["revealed"] = True
-            feedback = Feedback(feedback_id(vote.vote_id, side), self._ledger.now(), battle_id, image, vote.prompt_id,
-                                vote.prompt, model, voter, **said, extra=dumps(extra))  # fmt: skip
+            feedback = Feedback(feedback_id(vote.vote_id, side), self._ledger.now(), vote.battle_id, image,
+                                vote.prompt_id, vote.prompt, model, vote.voter, **said, extra=dumps(extra))  # fmt: skip
             row = feedback_values(asdict(feedback))
             sql = f"INSERT OR IGNORE INTO feedback ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
             if not db.execute(sql, tuple(row.values())).rowcount:

@@ -22,6 +22,7 @@ from arena.records import TABLES, Battle, Image, Prompt, Shard, Vote
 from arena.tables import (
     FROM_PROMPT,
     LISTS,
+    NOT_GOLD,
     PRIVATE,
     SCHEMA_VERSION,
     public,
@@ -96,8 +97,8 @@ class Ledger(Database):
         return [to_image(row) for row in self.all("SELECT * FROM images WHERE private = 0 ORDER BY seq")]
 
     def private_images(self, before: int) -> list[str]:
-        """Ids of private images that were made before `before` (milliseconds)."""
-        rows = self.all("SELECT image_id FROM images WHERE private = 1 AND created_at < ?", before)
+        """Ids of visitors' private images that were made before `before` (milliseconds)."""
+        rows = self.all(f"SELECT image_id FROM images WHERE private = 1 AND {NOT_GOLD} AND created_at < ?", before)
         return [row["image_id"] for row in rows]
 
     # -- battles -----------------------------------------------------------------------------------------
@@ -209,7 +210,7 @@ class Ledger(Database):
         record = {"a": 0, "b": 0, "both_good": 0, "both_bad": 0}
         rows = self.all(
             "SELECT image_a, winner, COUNT(*) AS n FROM votes v WHERE ((image_a = ? AND image_b = ?) OR "
-            "(image_a = ? AND image_b = ?)) AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.vote_id = v.vote_id "
+            f"(image_a = ? AND image_b = ?)) AND {NOT_GOLD} AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.vote_id = v.vote_id "
             "AND e.reason != 'restored' AND NOT EXISTS (SELECT 1 FROM exclusions r WHERE r.vote_id = e.vote_id "
             "AND r.reason = 'restored' AND (r.created_at, r.seq) > (e.created_at, e.seq))) GROUP BY image_a, winner",
             image_a, image_b, image_b, image_a)  # fmt: skip

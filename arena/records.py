@@ -156,6 +156,7 @@ class BlindBattle:
     token_b: str
     served_from: str
     hint: str = ""  # said beside the prompt, for instance that it is outside the demonstration models' world
+    owed: dict[str, Any] | None = None  # {"winner", "sides"}: it has its vote, and lacks feedback on these sides
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from arena.ledger import Ledger
 from arena.matchmaking import Seen
+from arena.tables import NOT_GOLD
 
 REMEMBERED = 2000  # voters
 
@@ -61,7 +62,7 @@ class Uses:
         """Take in the votes that came since; image_id -> prompt_id of each image that was in one."""
         used: dict[str, str] = {}
         for seq, *row in map(tuple, self._ledger.all(
-            "SELECT seq, prompt_id, image_a, image_b FROM votes WHERE seq > ? ORDER BY seq", self._at
+            f"SELECT seq, prompt_id, image_a, image_b FROM votes WHERE seq > ? AND {NOT_GOLD} ORDER BY seq", self._at
         )):  # fmt: skip
             self._at = seq
             prompt_id, *images = row

@@ -13,24 +13,29 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import arena
 from arena.bank import MEDIA_TYPE, Bank
+from arena.campaign import CampaignDesk
+from arena.casting import Ballot
 from arena.config import ArenaConfig, ModelSettings
 from arena.errors import (
     BadVote,
     BattleExpired,
     NoBattle,
+    TaskFirst,
     UnknownBattle,
     UnknownCategory,
 )
 from arena.feedback import FeedbackDesk, vote_to_go_with
+from arena.gold import GoldDesk
 from arena.guard import PromptRules, RateLimit, VoterKey
 from arena.ledger import Ledger
 from arena.live import LiveBattles
 from arena.matchmaking import Gains
-from arena.records import WINNERS, Battle, BlindBattle, Image, Prompt, Vote, dumps, new_id
+from arena.records import WINNERS, Battle, BlindBattle, Image, Prompt, Vote, new_id
 from arena.restore import NoDataset, Restorer
 from arena.reveal import Contender, Reveal
 from arena.stock import Stock
@@ -53,8 +58,8 @@ class Arena:
     def __init__(self, config: ArenaConfig, *, ledger: Ledger, bank: Bank, studio: Studio, publisher: Publisher,
                  key: VoterKey, rng: random.Random, restorer: Restorer | NoDataset = NoDataset(),
                  ticker: Ticker | None = None, gains: Callable[[], Gains | None] | None = None,
-                 hint: Callable[[str], str] = lambda prompt: "",
-                 world: dict[str, list[str]] | None = None):  # fmt: skip
+                 hint: Callable[[str], str] = lambda prompt: "", world: dict[str, list[str]] | None = None,
+                 folder: Path = Path()):  # fmt: skip
         self.config = config
         self.ledger, self.bank, self.studio, self.publisher, self.key = ledger, bank, studio, publisher, key
         self.restorer = restorer
@@ -62,14 +67,16 @@ class Arena:
         self.models = {m.id: m for m in config.models}
         self.contenders = {m.id: m for m in config.contenders}
         self.rules = PromptRules(config.limits.prompt_chars, config.limits.blocked_words)
-        self.stock = Stock(config, ledger, bank, self.rules, gains)
+        self.campaign = CampaignDesk(config, ledger, folder, lambda: self.stock.shelf.pairs())
+        self.gold = GoldDesk(config, ledger, bank, folder, random.Random(rng.getrandbits(128)), self.campaign.asks)
+        self.stock = Stock(config, ledger, bank, self.rules, gains, self.gold.images)
         self.live = LiveBattles(self.stock, ledger, bank, studio, random.Random(rng.getrandbits(128)), self._blind)
         limits = config.limits
         self._votes = RateLimit(limits.votes_per_minute / 60, max(10, limits.votes_per_minute / 2))
         self._draws = RateLimit(limits.votes_per_minute / 20, max(30, limits.votes_per_minute * 2))
         self._live = RateLimit(limits.live_per_hour / 3600, max(5, limits.live_per_hour / 4))
         self.feedback = FeedbackDesk(config.feedback, ledger, RateLimit(2 * limits.votes_per_minute / 60,
-                                     max(20, limits.votes_per_minute)))  # fmt: skip
+                                     max(20, limits.votes_per_minute)), self.campaign, self.gold)  # fmt: skip
         self._changes: OrderedDict[str, dict[str, dict[str, float]] | None] = OrderedDict()  # of held battles
         self._rng_lock = threading.Lock()
         self._told: dict[str, Any] = {}  # public counts, as they were when nobody's images were being drawn
@@ -80,17 +87,26 @@ class Arena:
 
     def next_battle(self, voter: str, *, category: str | None = None, after: str | None = None) -> BlindBattle:
         """The voter's oldest open battle other than `after`, so that a reload or a restart goes on where it was;
-        where there is none, a fresh one from the bank. Raises NoBattle, UnknownCategory, TooFast."""
+        where there is none, a fresh one. In a campaign what has to be put right, or lacks its feedback (`owed`), comes
+        first, whatever is asked for. Raises NoBattle, UnknownCategory, TooFast."""
         self._known_category(category)
+        self._settle_gold(voter)
+        if wrong := self.gold.to_put_right(voter):
+            return self._blind(self.ledger.battle(wrong))
+        if owed := self.campaign.owed(voter):
+            return replace(self._blind(self.ledger.battle(owed["battle_id"])), owed=owed)
+        known = self.gold.open(voter) if self.gold.practising(voter) else None  # nothing else before these
         for battle in self.ledger.open_battles(voter, self._oldest()):
-            if battle.battle_id == after or (category and battle.prompt.category != category):
+            if battle.battle_id == after or (known is not None and battle.battle_id not in known):
+                continue
+            if known is None and category and battle.prompt.category != category:
                 continue
             if self.bank.has(battle.image_a.image_id) and self.bank.has(battle.image_b.image_id):
                 return self._blind(battle)
             self.ledger.void_battle(battle.battle_id, "image missing")
             self.stock.shelf.release(battle.battle_id)
         self._draws.spend(voter, "so many new battles")
-        battle = self.stock.serve(self.rng, voter, category)
+        battle = self.gold.draw(voter, category) or self.stock.serve(self.rng, voter, category)
         if battle is None:
             raise NoBattle(self._why_nothing(category))
         return self._blind(battle)
@@ -98,6 +114,7 @@ class Arena:
     def skip(self, battle_id: str, voter: str) -> None:
         """Give up an open battle; it counts for nobody."""
         battle = self._battle_of(battle_id, voter)
+        self.gold.may_skip(battle_id, voter)
         self.ledger.void_battle(battle.battle_id, "skipped")
         self.stock.shelf.release(battle.battle_id)
 
@@ -121,23 +138,15 @@ class Arena:
         if winner not in WINNERS:
             raise BadVote(f"A vote is one of {', '.join(WINNERS)}.")
         self._votes.spend(voter, "so many votes")
-
-        def make(battle: Battle) -> Vote:
-            now = self.ledger.now()
-            passed = max(0, now - battle.created_at) / 1000
-            private = battle.image_a.private or battle.image_b.private
-            extra: dict[str, Any] = {"private": True} if private else {}
-            if signed_in and user_name and self.ledger.is_named(voter):
-                extra["voter_name"] = user_name
-            p = battle.prompt
-            return Vote(new_id(), battle_id, now, p.prompt_id, "" if private else p.prompt, p.category,
-                        p.sub_category, p.complexity, p.prompt_source, battle.image_a.model, battle.image_b.model,
-                        winner, battle.image_a.image_id, battle.image_b.image_id, voter, signed_in, battle.mode,
-                        battle.served_from, battle.pair_probability,
-                        passed if seconds is None else min(max(0.0, seconds), passed),
-                        arena.__version__, dumps(extra))  # fmt: skip
-
-        vote = self.ledger.cast_vote(battle_id, voter, make, not_before=self._oldest(), hold=hold)
+        if self.ledger.vote_of(battle_id) is None:
+            self.gold.may_vote(battle_id, voter)
+            self.campaign.may_go_on(voter, battle_id)
+        judged = self.gold.judge_vote(battle_id, voter, winner, seconds)
+        name = user_name if signed_in and user_name and self.ledger.is_named(voter) else None
+        hold = hold or judged is not None or self.campaign.required
+        vote = self._cast(battle_id, Ballot(voter, winner, seconds, signed_in, name, judged), hold)
+        if judged:  # no result of anything
+            return None
         self.stock.voted()
         change = self.ticker(asdict(vote)) if self.ticker else None
         if not hold:
@@ -147,10 +156,28 @@ class Arena:
             self._changes.popitem(last=False)
         return None
 
-    def reveal(self, battle_id: str, voter: str) -> Reveal:
+    def _cast(self, battle_id: str, ballot: Ballot, hold: bool) -> Vote:
+        oldest = self._oldest() if ballot.judged is None else 0  # what was judged was in time
+        return self.ledger.cast_vote(battle_id, ballot.voter, lambda battle: ballot.vote(battle, self.ledger.now()),
+                                     not_before=oldest, hold=hold)  # fmt: skip
+
+    def _settle_gold(self, voter: str) -> None:
+        """First answers to known tasks that nobody put right in time go on record as they are."""
+        for battle_id, judged in self.gold.abandoned(voter):
+            self._cast(battle_id, Ballot(voter, judged.winner, judged=judged), hold=True)
+        for given in self.gold.abandoned_feedback(voter):
+            self.feedback.give_up(*given)
+
+    def reveal(self, battle_id: str, voter: str) -> Reveal | dict[str, Any]:
         """Tell the names that were held back, to the voter of this battle; from now on their feedback is marked as
-        given with the names known. Raises UnknownBattle, VoteFirst."""
+        given with the names known. Of a task with a known answer there are no names to tell, but `GoldDesk.revealed`.
+        Raises UnknownBattle, VoteFirst, TaskFirst."""
         vote = vote_to_go_with(self.ledger, battle_id, voter)
+        owed = self.campaign.owed(voter)
+        if owed and owed["battle_id"] == battle_id:
+            raise TaskFirst("First say what you think of the two images.")
+        if known := self.gold.revealed(vote):
+            return known
         told = self._reveal(vote, self._changes.get(battle_id))
         self.ledger.unveil(battle_id)
         last = self.ledger.last_vote(voter)
@@ -158,6 +185,7 @@ class Arena:
 
     def withdraw(self, battle_id: str, voter: str) -> None:
         """Take back the voter's last vote: it stays on record, excluded as withdrawn."""
+        self.gold.may_withdraw(battle_id, voter)
         self.ledger.withdraw(battle_id, voter)
 
     def is_named(self, voter: str) -> bool:
@@ -237,7 +265,7 @@ class Arena:
                         "licence_url": m.licence_url, "url": m.url, "demo": m.demo, "family": m.family}
                        for m in self.contenders.values()],
             "demo": all(m.demo for m in self.contenders.values()), "world": self.world,
-            "feedback": self.feedback.asked.model_dump(),
+            "feedback": self.feedback.asked.model_dump(), "campaign": self.campaign.meta(),
             "hub_dataset": self.config.hub.dataset, "dataset_licence": self.config.hub.licence,
             "arena_version": arena.__version__,
         }  # fmt: skip

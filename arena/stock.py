@@ -37,17 +37,19 @@ log = logging.getLogger(__name__)
 
 class Stock:
     """Empty until `take`. Images are added from the studio's thread, and by `refresh` and `arrived` from the
-    restorer's; draws come from any. `gains` says which pairs the ratings want most (`arena.matchmaking.pairs`)."""
+    restorer's; draws come from any. `gains` says which pairs the ratings want most (`arena.matchmaking.pairs`).
+    Images that are `kept_out`, by their ids, are served in no draw, and another is made in the place of each."""
 
     def __init__(self, config: ArenaConfig, ledger: Ledger, bank: Bank, rules: PromptRules,
-                 gains: Callable[[], Gains | None] | None = None):  # fmt: skip
+                 gains: Callable[[], Gains | None] | None = None, kept_out: Collection[str] = ()):  # fmt: skip
         self.config, self.ledger, self.bank, self.rules = config, ledger, bank, rules
+        self._kept_out = kept_out
         self.contenders = {m.id: m for m in config.contenders}
         settings = config.matchmaking
         self.pairing = Pairing({m.id: m.family for m in config.contenders}, floor=settings.floor,
                                different_families=settings.different_families,
                                gains=gains if settings.sampling == "active" else None)  # fmt: skip
-        overlap = Overlap(settings.overlap, ledger, self._pair) if settings.overlap else None
+        overlap = Overlap(config.overlap, ledger, self._pair) if config.overlap else None
         self.shelf = Shelf(self.pairing, overlap)
         self.curated: list[Prompt] = []
         self._listed: list[Prompt] = []  # the same, in the order in which they are filled first
@@ -255,7 +257,7 @@ class Stock:
     def _pair(self, prompt_id: str, one: str, other: str) -> tuple[Prompt, Image, Image] | None:
         """A pair that is under way is finished, though an image of it may be retired by now."""
         prompt, *images = self.ledger.prompt(prompt_id), self.ledger.image(one), self.ledger.image(other)
-        if prompt is None or None in images or not self._serves(prompt):
+        if prompt is None or None in images or not self._serves(prompt) or {one, other} & set(self._kept_out):
             return None
         if all(i.model in self.contenders and not i.private and self.bank.has(i.image_id) for i in images):
             return prompt, *images
@@ -263,7 +265,7 @@ class Stock:
 
     def _retired(self, image_id: str) -> bool:
         most = self.config.bank.retire_after
-        return most is not None and self._uses[image_id] >= most
+        return image_id in self._kept_out or (most is not None and self._uses[image_id] >= most)
 
     def _spend(self, image: Image) -> None:
         with self._lock:

@@ -26,6 +26,13 @@ _AWAITED = "CREATE TABLE awaited (image_id TEXT PRIMARY KEY, path TEXT NOT NULL,
 _VERSION_3 = ("votes", "images", "prompts", "exclusions")  # the published tables of that version
 # 1 while the names of a battle's models are held back from its voter, who has voted.
 _HELD = "held INTEGER NOT NULL DEFAULT 0"
+# Of a battle that is a task with a known answer (`arena.gold`): which task, the first answer as JSON, and how many
+# answers there were.
+_GOLD = ("gold TEXT", "gold_first TEXT", "gold_tries INTEGER NOT NULL DEFAULT 0")
+_GOLD_BATTLES = "CREATE INDEX gold_battles ON battles (voter) WHERE gold IS NOT NULL"
+# Of rows of votes and feedback: whether they answer such a task, which is no result.
+GOLD, NOT_GOLD = "instr(extra, '\"gold\":') > 0", "instr(extra, '\"gold\":') = 0"
+_GOLD_VOTES = f"CREATE INDEX gold_votes ON votes (voter) WHERE {GOLD}"
 
 
 def _own_rows(table: str) -> str:
@@ -52,8 +59,10 @@ _UPGRADES = {
         "misaligned_words TEXT, coherence_points TEXT, alignment_points TEXT, extra TEXT NOT NULL, "
         f"{_FROM_HUB}, UNIQUE (feedback_id))",
         _own_rows("feedback"),
-        f"ALTER TABLE battles ADD COLUMN {_HELD}",
+        *(f"ALTER TABLE battles ADD COLUMN {column}" for column in (_HELD, *_GOLD)),
         _VOTES_OF_A_PAIR,
+        _GOLD_BATTLES,
+        _GOLD_VOTES,
     ),
 }
 _SQL_TYPES = {"string": "TEXT", "json": "TEXT", "timestamp": "INTEGER", "int64": "INTEGER", "int8": "INTEGER",
@@ -89,14 +98,14 @@ def statements() -> Iterator[str]:
     yield ("CREATE TABLE battles (battle_id TEXT PRIMARY KEY, voter TEXT NOT NULL, prompt_id TEXT NOT NULL, "
            "image_a TEXT NOT NULL, image_b TEXT NOT NULL, mode TEXT NOT NULL, served_from TEXT NOT NULL, "
            "pair_probability REAL NOT NULL, created_at INTEGER NOT NULL, token_a TEXT NOT NULL, "
-           f"token_b TEXT NOT NULL, voided TEXT, {_HELD})")  # fmt: skip
+           f"token_b TEXT NOT NULL, voided TEXT, {', '.join((_HELD, *_GOLD))})")  # fmt: skip
     yield "CREATE INDEX battles_of_a_voter ON battles (voter, created_at)"
     yield "CREATE UNIQUE INDEX battle_by_token_a ON battles (token_a)"
     yield "CREATE UNIQUE INDEX battle_by_token_b ON battles (token_b)"
     yield ("CREATE TABLE shards (path TEXT PRIMARY KEY, \"table\" TEXT NOT NULL, first_seq INTEGER NOT NULL, "
            "last_seq INTEGER NOT NULL, rows INTEGER NOT NULL, sha256 TEXT NOT NULL, sealed_at INTEGER NOT NULL, "
            "published_at INTEGER)")  # fmt: skip
-    yield from (_NAMED_VOTERS, _READ_SHARDS, _AWAITED)
+    yield from (_NAMED_VOTERS, _READ_SHARDS, _AWAITED, _GOLD_BATTLES, _GOLD_VOTES)
     yield f"PRAGMA user_version = {SCHEMA_VERSION}"
 
 

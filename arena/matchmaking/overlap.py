@@ -21,6 +21,7 @@ from arena.ledger import Ledger
 from arena.matchmaking.draws import Draw, Seen, on_sides
 from arena.matchmaking.pairs import Pair
 from arena.records import Image, Prompt
+from arena.tables import NOT_GOLD
 
 Key = tuple[str, str]  # the ids of two images, in order
 
@@ -60,7 +61,8 @@ class Overlap:
         battle, vote, exclusion = self._at
         rows = self._ledger.all(
             "SELECT b.rowid AS at, b.*, p.category FROM battles b JOIN prompts p USING (prompt_id) "
-            "WHERE b.rowid > ? AND b.voided IS NULL AND b.mode = 'anonymous' AND p.private = 0 ORDER BY b.rowid",
+            "WHERE b.rowid > ? AND b.voided IS NULL AND b.mode = 'anonymous' AND p.private = 0 AND b.gold IS NULL "
+            "ORDER BY b.rowid",
             battle)  # fmt: skip
         for row in rows:
             battle = row["at"]
@@ -70,7 +72,7 @@ class Overlap:
             self._place(begun)
         rows = self._ledger.all(
             "SELECT seq, vote_id, battle_id, prompt_id, category, image_a, image_b, winner, pair_probability FROM votes "
-            "WHERE seq > ? AND mode = 'anonymous' AND prompt != '' ORDER BY seq", vote)  # fmt: skip
+            f"WHERE seq > ? AND mode = 'anonymous' AND prompt != '' AND {NOT_GOLD} ORDER BY seq", vote)  # fmt: skip
         for row in rows:  # a private prompt is not in its vote
             vote = row["seq"]
             begun = self._begun(row)
@@ -116,6 +118,13 @@ class Overlap:
         model_of = {image.image_id: model for model, image in images.items()}
         return {tuple(sorted((model_of[one], model_of[other])))
                 for one, other in pairs if one in model_of and other in model_of}  # fmt: skip
+
+    def pairs(self) -> tuple[int, int]:
+        """How many pairs have all the votes that they want, and how many have been begun."""
+        self.follow()
+        begun = [pair for pairs in self._of_prompt.values() for pair in pairs.values()]
+        waiting = {id(pair) for pair in self._aside}
+        return sum(pair.place is None and id(pair) not in waiting for pair in begun), len(begun)
 
     def release(self, battle_id: str) -> None:
         """This battle will get no vote. A pair that nobody else has or had is as if it had never been drawn."""

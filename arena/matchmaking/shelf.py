@@ -101,6 +101,13 @@ class Shelf:
                         return draw
         return None
 
+    def pairs(self) -> tuple[int, int] | None:
+        """(complete, begun) pairs of images, where pairs go to several voters."""
+        if self.overlap is None:
+            return None
+        with self._lock:
+            return self.overlap.pairs()
+
     def release(self, battle_id: str) -> None:
         """This battle was skipped, or can't be shown: its pair is free for others."""
         if self.overlap:

@@ -19,11 +19,14 @@ def feedback_routes(api: Api) -> list[Route]:
         given, (voter, _) = await api.given(request, "feedback")
         said = {key: given[key] for key in KEYS}
         kept = await api.call(api.arena.feedback.give, given["battle_id"], given["side"], said, voter)
-        return answer({"feedback": {"feedback_id": kept.feedback_id, "side": given["side"]}})
+        told = await api.call(api.arena.gold.told, given["battle_id"], voter) if '"gold":{' in kept.extra else None
+        return answer({"feedback": {"feedback_id": kept.feedback_id, "side": given["side"]},
+                       **({"check": told} if told else {})})  # fmt: skip
 
     async def reveal(request: Request) -> Response:
         given, (voter, _) = await api.given(request, "reveal")
-        return answer({"reveal": (await api.call(api.arena.reveal, given["battle_id"], voter)).as_dict()})
+        told = await api.call(api.arena.reveal, given["battle_id"], voter)
+        return answer({"check": told} if isinstance(told, dict) else {"reveal": told.as_dict()})
 
     return [
         Route("/arena/feedback", api.guarded(feedback), methods=["POST"]),

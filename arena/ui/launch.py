@@ -24,6 +24,7 @@ from starlette.middleware import Middleware
 
 from arena.errors import ConfigError
 from arena.logs import adopt_server
+from arena.ui.campaign_routes import campaign_routes
 from arena.ui.edge import Guard, Limits
 from arena.ui.feedback_routes import feedback_routes
 from arena.ui.routes import Api
@@ -107,7 +108,7 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
             server_name=host,
             server_port=port,
             prevent_thread_lock=True,
-            app_kwargs={"routes": [*api.routes(), *feedback_routes(api)], "middleware": [guard], "openapi_url": None},
+            app_kwargs={"routes": [*api.routes(), *feedback_routes(api), *campaign_routes(api)], "middleware": [guard], "openapi_url": None},
             **LAUNCH,
             **page_assets(),
         )

@@ -140,6 +140,7 @@ def blind_json(battle: BlindBattle | Mapping[str, Any]) -> dict[str, Any]:
         "image_b": IMAGE_PATH + row["token_b"],
         "served_from": row["served_from"],
         "hint": row["hint"],
+        **({"owed": {key: row["owed"][key] for key in ("winner", "sides")}} if row["owed"] else {}),
     }
 
 
@@ -197,7 +198,8 @@ class Api:
                                   seconds=given["seconds"], signed_in=signed_in,
                                   user_name=name_of_request(request), hold=bool(given["hold"]))  # fmt: skip
         if reveal is None:
-            return answer({"counted": True, "battle_id": given["battle_id"]})
+            told = await self.call(self.arena.gold.told, given["battle_id"], voter)
+            return answer({"counted": True, "battle_id": given["battle_id"], **({"check": told} if told else {})})
         return answer({"reveal": reveal.as_dict()})
 
     async def withdraw(self, request: Request) -> Response:

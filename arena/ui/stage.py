@@ -29,7 +29,8 @@ SCRIPTS = ("dom.js", "header.js", "api.js", "frame.js", "battle.js", "vote.js", 
            "feedback-points.js", "feedback-area.js", "feedback-questions.js", "feedback.js", "live.js", "keys.js",
            "main.js")  # fmt: skip
 # The stage must not carry the models' names: they come with the reveal.
-STAGE_FACTS = ("title", "tagline", "categories", "examples", "limits", "demo", "world", "hub_dataset", "feedback")
+STAGE_FACTS = ("title", "tagline", "categories", "examples", "limits", "demo", "world", "hub_dataset", "feedback",
+               "campaign")  # fmt: skip
 
 
 def scripts(*names: str) -> str:
