@@ -34,6 +34,7 @@ from arena.gold import GoldDesk
 from arena.guard import PromptRules, RateLimit, VoterKey
 from arena.ledger import Ledger
 from arena.live import LiveBattles
+from arena.making import Refill
 from arena.matchmaking import Gains
 from arena.records import WINNERS, Battle, BlindBattle, Image, Prompt, Vote, new_id
 from arena.restore import NoDataset, Restorer
@@ -71,6 +72,7 @@ class Arena:
         self.gold = GoldDesk(config, ledger, bank, folder, random.Random(rng.getrandbits(128)), self.campaign.asks)
         self.stock = Stock(config, ledger, bank, self.rules, gains, self.gold.images)
         self.live = LiveBattles(self.stock, ledger, bank, studio, random.Random(rng.getrandbits(128)), self._blind)
+        self._refill = Refill(self.stock)
         limits = config.limits
         self._votes = RateLimit(limits.votes_per_minute / 60, max(10, limits.votes_per_minute / 2))
         self._draws = RateLimit(limits.votes_per_minute / 20, max(30, limits.votes_per_minute * 2))
@@ -231,10 +233,10 @@ class Arena:
 
     # -- the bank ----------------------------------------------------------------------------------------
 
-    def fill_one(self, studio: Studio) -> bool:
-        """Make one image that the bank lacks; False when it lacks none that can be made now, or when the dataset
-        may have it."""
-        return self.restorer.settled and self.stock.fill_one(studio)
+    def refill(self, studio: Studio) -> bool:
+        """Make what the bank lacks most, an image or a few of one model; False when it lacks none that can be made now,
+        or when the dataset may have it."""
+        return self.restorer.settled and self._refill.some(studio)
 
     def hear(self, table: str) -> None:
         """Rows of `table` came from the dataset."""
@@ -253,7 +255,7 @@ class Arena:
 
     def meta(self) -> dict[str, Any]:
         """Public facts of this arena, for the pages."""
-        sizes = self._still("sizes", self.stock.shelf.sizes)
+        sizes = self.still("sizes", self.stock.shelf.sizes)
         look = self.config.look
         return {
             "title": self.config.title, "tagline": look.tagline, "accent": look.accent, "contact": look.contact,
@@ -273,11 +275,12 @@ class Arena:
     def status(self) -> dict[str, Any]:
         """Counts and health; holds no secret and no voter."""
         counts, hub = self.ledger.counts(), asdict(self.publisher.status())
-        still = self._still("status", lambda: {
+        still = self.still("status", lambda: {
+            "resting": sorted(self.studio.resting()),
             "images": counts["images"], "prompts": counts["prompts"], "missing": self.missing(),
             "pending": hub["pending_rows"]})  # fmt: skip
         return {**counts, "images": still["images"], "prompts": still["prompts"], "bank_missing": still["missing"],
-                "live_waiting": self.studio.waiting(), "resting_models": sorted(self.studio.resting()),
+                "live_waiting": self.studio.waiting(), "resting_models": still["resting"],
                 "hub": {**hub, "pending_rows": still["pending"]}, "restore": asdict(self.restorer.status()),
                 "arena_version": arena.__version__}  # fmt: skip
 
@@ -299,7 +302,7 @@ class Arena:
         hint = self.hint(blind.prompt) if battle.prompt.prompt_source == "voter" else ""
         return BlindBattle(**{**asdict(blind), "hint": hint})
 
-    def _still(self, what: str, read: Callable[[], Any]) -> Any:
+    def still(self, what: str, read: Callable[[], Any]) -> Any:
         """What is public of the stock does not move while somebody's images are drawn: the bank is filled again as
         soon as the models are done, and a count would tell when that was (`arena.pace`)."""
         if what not in self._told or not self.studio.drawing():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from arena.backends.fake import FakeBackend
 from arena.errors import ImageRejected
+from arena.health import health
 from arena.pace import Pace
 
 SLOW = {f"model-{c}": 30.0 for c in "abcd"}  # so that a battle is shown after 60 seconds
@@ -38,13 +40,38 @@ def public(arena) -> str:
     return json.dumps([arena.meta(), status], sort_keys=True, default=str)
 
 
+def test_neither_the_disk_nor_a_model_that_rests_tells_of_a_battle_that_is_held(arena, clock, monkeypatch):
+    def told():
+        return {**health(arena, uptime=0, running=0), "live_waiting": 0, "line": ""}
+
+    free = itertools.count(50 * 10**9, -(10**9))  # every look finds less
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=next(free)))
+    before = told()
+    assert before["disk_free_bytes"] == 50 * 10**9
+    job = ask(arena)
+    arena.studio.step()
+    for _ in range(3):  # longer each time
+        arena.studio.rest("model-a")
+    assert job.drawn and told() == before
+    clock.now += 61
+    arena.studio.step()
+    after = told()
+    assert after["disk_free_bytes"] < before["disk_free_bytes"] and after["resting_models"] == 1
+
+
+def test_two_pictures_more_do_not_show_in_what_is_free_on_the_disk(arena, monkeypatch):
+    sizes = iter([50 * 10**9 + 90_000_000, 50 * 10**9 + 84_000_000])
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=next(sizes)))
+    assert len({health(arena, uptime=0, running=0)["disk_free_bytes"] for _ in range(2)}) == 1
+
+
 @pytest.fixture(autouse=True)
 def published(monkeypatch):
     from dataclasses import make_dataclass
 
     from tests.unit.conftest import NoPublisher
 
-    status = make_dataclass("Status", [("pending_rows", int, 0)])
+    status = make_dataclass("Status", [("pending_rows", int, 0), ("dataset", str, ""), ("last_error", str, "")])
     monkeypatch.setattr(NoPublisher, "status", lambda self: status(), raising=False)
 
 
