@@ -10,14 +10,15 @@ from leaderboard.columns import EMPTY, NO_TIME, iso
 from leaderboard.votes import A_WINS, B_WINS, BOTH_GOOD, GROUPINGS, OUTCOMES
 
 PAGE = 20  # battles a look
-KEYS = ("model_a", "model_b", *GROUPINGS, "winner")
+KEYS = ("model_a", "model_b", "image", *GROUPINGS, "winner")
 
 
 def matching(votes, selection):
     """Rows [m] of `votes` that a selection means, newest first.
 
     `selection` is a dict with any of KEYS. One model means all its battles, two mean those between them on whichever
-    sides; `winner` is read as if the selection's model_a had been on side a. Raises errors.UnknownChoice for a key
+    sides, an image those that it was in; `winner` is read as if the selection's model_a, or its image, had been on side
+    a. Raises errors.UnknownChoice for a key
     that is none of KEYS and a winner that is no outcome; a name that nothing has simply matches nothing.
     """
     for key in selection:
@@ -33,6 +34,10 @@ def matching(votes, selection):
         swapped = votes.model_b == first
     if second is not None:
         found &= (votes.model_a == second) | (votes.model_b == second)
+    if selection.get("image") is not None:
+        left, right = (part.codes == _place(part.names, selection["image"]) for part in (votes.image_a, votes.image_b))
+        found &= left | right
+        swapped = right if first is None else swapped
     for name in GROUPINGS:
         if selection.get(name) is not None:
             column = getattr(votes, name)
@@ -57,7 +62,7 @@ def battles(study, selection, start=0):
     """{"total": how many match, "start", "rows": up to PAGE of them}, newest first; a row is
 
     {"prompt", "group", "when", "outcome": in words, "won": "a", "b" or None,
-     "a" and "b": {"model": id, "image": id or None}}, with the selection's model_a on side a.
+     "a" and "b": {"model": id, "image": id or None}}, with the selection's model_a, or its image, on side a.
     """
     votes = study.votes
     rows = matching(votes, selection)
@@ -66,18 +71,18 @@ def battles(study, selection, start=0):
     return {
         "total": len(rows),
         "start": start,
-        "rows": [_row(study, int(row), chosen) for row in rows[start : start + PAGE]],
+        "rows": [_row(study, int(row), chosen, selection.get("image")) for row in rows[start : start + PAGE]],
     }
 
 
-def _row(study, row, chosen):
+def _row(study, row, chosen, image=None):
     votes, outcome = study.votes, int(study.votes.winner[row])
     sides = [(votes.models[votes.model_a[row]], votes.image_a), (votes.models[votes.model_b[row]], votes.image_b)]
     won = {A_WINS: 0, B_WINS: 1}.get(outcome)
     words = "both good" if outcome == BOTH_GOOD else "both bad"
     if won is not None:
         words = f"{study.name(sides[won][0])} is better"
-    if sides[1][0] == chosen:
+    if sides[1][0] == chosen or (chosen is None and image is not None and _cell(votes.image_b, row) == image):
         sides, won = sides[::-1], None if won is None else 1 - won
     prompt = _cell(votes.prompt, row)
     place = [_cell(getattr(votes, name), row) for name in GROUPINGS]

@@ -6,9 +6,10 @@ import numpy as np
 
 from leaderboard import errors
 from leaderboard.board import DEFAULT_METHOD
-from leaderboard.columns import NO_TIME, encode, floats, milliseconds, recoded
-from leaderboard.formats.arena import MEASURED
+from leaderboard.columns import NO_TIME, chances, encode, floats, milliseconds, recoded
+from leaderboard.formats.arena import MEASURED, PROBABILITY
 from leaderboard.growing import Numbers, Texts
+from leaderboard.sampling import AS_SERVED
 from leaderboard.sources import EXCLUSION_COLUMNS, OPTIONAL, REQUIRED, Raw, open_source
 from leaderboard.study import Study
 from leaderboard.votes import ALIASES, check, columns_of
@@ -34,20 +35,21 @@ class LiveBoard:
         models=None,
         pictures=None,
         feedback=None,
+        sampling=AS_SERVED,
     ):
         """`votes` and `exclusions` are mappings with the columns of those tables; the rest as for study.Study."""
         self._source = source
         self._options = {"by": by, "method": method, "seed": seed, "models": models, "pictures": pictures}
-        self._options |= {"feedback": feedback}
+        self._options |= {"feedback": feedback, "sampling": sampling}
         self._votes = {name: Texts() for name in REQUIRED + OPTIONAL}
         self._votes |= {"created_at": Numbers(np.int64, NO_TIME)}
-        self._votes |= {name: Numbers(np.float64, np.nan) for name in MEASURED}
+        self._votes |= {name: Numbers(np.float64, np.nan) for name in (*MEASURED, PROBABILITY)}
         self._given = set()  # the columns that came with any row
         self._first = Numbers(np.int64, -1)  # of each vote_id, the row in which it came first
         self._exclusions = {name: [] for name in EXCLUSION_COLUMNS}
         self._left_out, self._notes = {}, ()
         self._lock, self._building = threading.Lock(), threading.Lock()
-        self._version, self._built, self._study = 0, -1, None
+        self._version, self._built, self._study, self._renewed = 0, -1, None, 0
         self.add(votes)
         self.exclude(exclusions)
 
@@ -118,6 +120,7 @@ class LiveBoard:
         """The next Study is a new one: what lies beside the votes, such as feedback, has changed."""
         with self._lock:
             self._version += 1
+            self._renewed += 1
 
     def study(self):
         """The Study of everything taken in so far; the same one until something changed."""
@@ -129,7 +132,7 @@ class LiveBoard:
                 columns = {name: self._votes[name].now() for name in (*REQUIRED, *self._given)}
                 exclusions = {name: list(cells) for name, cells in self._exclusions.items()}
             raw = Raw(self._source, columns, exclusions, None, self._left_out, self._notes)
-            study = Study(check(raw), **self._options)
+            study = Study(check(raw), edition=str(self._renewed), **self._options)
             self._study, self._built = study, version
             return study
 
@@ -144,6 +147,8 @@ def _prepared(name, column):
         return milliseconds(column)
     if name in MEASURED:
         return floats(column, name)
+    if name == PROBABILITY:
+        return chances(column() if callable(column) else column, name)
     column = encode(column)
     if name == "vote_id" and len(column.present()) < len(column.names):
         return column.compact()

@@ -52,6 +52,7 @@ class Studies:
             stamp = self._changed()
             if self._study is None or stamp != self._stamp:
                 self._study, self._stamp = study_of(self._options), stamp
+                self._study.edition = str(stamp)
             return self._study
 
     def _changed(self):

@@ -3,14 +3,15 @@
 import json
 import logging
 import threading
-from base64 import b64encode
 
 from leaderboard.battles import battles
 from leaderboard.errors import LeaderboardError, UnknownChoice
 from leaderboard.figures import FIGURES
 from leaderboard.page.blocks import figure_block, sheet_block
 from leaderboard.page.head import head, stamp
+from leaderboard.page.image import image_page, pictures, source
 from leaderboard.page.tabs import listed
+from leaderboard.page.why import BLOCKS, decided, model_page
 from leaderboard.sheets import SHEETS
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Pages:
         key = question.get("part")
         if question.get("seen") == self._stamp(study):
             return '{"same": true}'
-        tabs = {f"{tab.key}/{part.key}": part for tab in listed(SHEETS, FIGURES) for part in tab.parts}
+        tabs = {f"{tab.key}/{part.key}": part for tab in listed(SHEETS, FIGURES, BLOCKS) for part in tab.parts}
         if key not in tabs:
             raise UnknownChoice(f"no part is called {key!r}")
         return self._once(study, f"part {key}", lambda: json.dumps(self._blocks(study, tabs[key]), allow_nan=False))
@@ -77,6 +78,7 @@ class Pages:
         return {
             "stamp": self._stamp(study),
             "blocks": [
+                *(BLOCKS[name](study) for name in part.blocks),
                 *(
                     figure_block(study, name, FIGURES[name], self._sheet(study, FIGURES[name].sheet))
                     for name in part.figures
@@ -95,39 +97,47 @@ class Pages:
         if not all(isinstance(value, str) for value in selection.values()):
             raise UnknownChoice("battles are chosen by names")
         found = battles(study, selection, start if isinstance(start, int) else 0)
-        found["pictures"] = _pictures(study, found["rows"])
+        shown = {row[side]["image"] for row in found["rows"] for side in "ab"} - {None}
+        thumbnails = {image: source(study, image) for image in shown}
+        found["pictures"] = {image: data for image, data in thumbnails.items() if data}
         for row in found["rows"]:
             row["a"]["name"], row["b"]["name"] = study.name(row["a"]["model"]), study.name(row["b"]["model"])
         return json.dumps(found, allow_nan=False)
 
+    def model(self, study, question):
+        model = _name(question, "model")
+        make = {"decided": decided}.get(question.get("of"), model_page)
+        found = self._once(study, f"{make.__name__} {model}", lambda: make(study, model))
+        return json.dumps(found | {"stamp": self._stamp(study)}, allow_nan=False)
+
+    def image(self, study, question):
+        found = image_page(study, _name(question, "image"), question.get("trusted") is True)
+        return json.dumps(found | {"stamp": self._stamp(study)}, allow_nan=False)
+
+    def pictures(self, study, question):
+        return json.dumps({"images": pictures(study, question.get("images"))}, allow_nan=False)
+
     def file(self, study, question):
-        """{"name", "type", "text"} of a download: a sheet as CSV, or the board as JSON."""
+        """{"name", "type", "text"} of a download: a sheet as CSV or, where `form` says so, as JSON; or the board."""
         name = question.get("name")
         if name == "board":
             text = json.dumps(study.board.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
             return json.dumps({"name": "leaderboard.json", "type": "application/json", "text": text})
         if name not in SHEETS:
             raise UnknownChoice(f"no table is called {name!r}; known are {', '.join(SHEETS)}")
+        if question.get("form") == "json":
+            text = json.dumps(self._sheet(study, name).to_json(), ensure_ascii=False, allow_nan=False, indent=1)
+            return json.dumps({"name": f"{name}.json", "type": "application/json", "text": text})
         return json.dumps({"name": f"{name}.csv", "type": "text/csv", "text": self._sheet(study, name).to_csv()})
 
 
-QUESTIONS = {"head": Pages.head, "part": Pages.part, "battles": Pages.battles, "file": Pages.file}
+QUESTIONS = {
+    "head": Pages.head, "part": Pages.part, "battles": Pages.battles, "file": Pages.file, "model": Pages.model,
+    "image": Pages.image, "pictures": Pages.pictures,
+}  # fmt: skip
 
 
-def _pictures(study, rows):
-    """{image id: data URL} for the images of these rows that the source can show."""
-    if study.pictures is None:
-        return {}
-    found = {}
-    for image in {row[side]["image"] for row in rows for side in "ab"} - {None}:
-        data = study.pictures.thumbnail(image)
-        if data:
-            found[image] = f"data:{_kind(data)};base64,{b64encode(data).decode()}"
-    return found
-
-
-def _kind(data):
-    """The media type of an image's bytes, as a browser wants it."""
-    if data[:4] == b"\x89PNG":
-        return "image/png"
-    return "image/webp" if data[:4] == b"RIFF" else "image/jpeg"
+def _name(question, what):
+    if not isinstance(question.get(what), str):
+        raise UnknownChoice(f"no {what} is named")
+    return question[what]

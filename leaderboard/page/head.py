@@ -7,6 +7,7 @@ from leaderboard.figures import FIGURES
 from leaderboard.notes import ALARMS
 from leaderboard.page.blocks import named
 from leaderboard.page.tabs import listed
+from leaderboard.page.why import BLOCKS
 from leaderboard.sheets import SHEETS
 
 REASONS = {
@@ -24,7 +25,7 @@ FACTS = ("organisation", "licence", "family", "parameters_b", "memory_gb", "demo
 def stamp(study):
     """Tells two states of a source apart: equal stamps show the same pages."""
     board = study.board
-    known = f"{board.source} {board.method} {board.by} {study.seed} {sorted(study.models)}"
+    known = f"{board.source} {board.method} {board.by} {study.seed} {sorted(study.models)} {study.edition}"
     return hashlib.blake2b(known.encode(), digest_size=9).hexdigest()
 
 
@@ -61,10 +62,10 @@ def head(study):
                 "key": tab.key,
                 "title": tab.title,
                 "closed": tab.closed,
-                "parts": [{"key": f"{tab.key}/{part.key}", "title": part.title, "about": part.about}
+                "parts": [{"key": f"{tab.key}/{part.key}", "title": part.title, "about": part.about, "open": part.open}
                           for part in tab.parts],
             }
-            for tab in listed(SHEETS, FIGURES)
+            for tab in listed(SHEETS, FIGURES, BLOCKS)
         ],
     }  # fmt: skip
 

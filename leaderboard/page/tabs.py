@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Part:
-    """One section of a tab, computed when it is opened: figures first, then sheets. `folded` sheets wait under
-    "as a table": they are what a figure shows, in words and numbers."""
+    """One section of a tab, computed when it is opened: blocks of why.BLOCKS first, then figures, then sheets.
+    `folded` sheets wait under "as a table": they are what a figure shows, in words and numbers. `open` says that a part
+    of a closed tab waits for nobody."""
 
     key: str
     title: str
@@ -18,6 +19,8 @@ class Part:
     figures: tuple = ()
     sheets: tuple = ()
     folded: tuple = ()
+    blocks: tuple = ()
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,17 @@ TABS = (
         ),
     ),
     Tab(
-        "feedback",
-        "Feedback",
+        "why",
+        "Why",
         (
-            Part("models", "What voters say of the models", "", sheets=("scores",)),
+            Part(
+                "cards",
+                "What voters say of the models",
+                "After a vote, voters may rate each image, mark the words that it misses and point at what is wrong.",
+                blocks=("cards",),
+                open=True,
+            ),
+            Part("models", "All scores", "", sheets=("scores",)),
             Part("explained", "Which criterion explains the votes", "", sheets=("explained",)),
             Part("criteria", "A board for each criterion", "", sheets=("criteria",)),
             Part("words", "Words that images miss", "", sheets=("words",)),
@@ -103,6 +113,7 @@ TABS = (
             Part("controls", "Other things held equal", "", sheets=("controls", "controlled")),
             Part("methods", "Other rating methods", "", sheets=("methods",)),
             Part("trusted", "With and without doubtful voters", "", sheets=("trusted",)),
+            Part("sampling", "Who met whom", "", sheets=("sampling",)),
             Part("intervals", "Other ways to the intervals", "", sheets=("intervals",)),
             Part("components", "Who can be compared at all", "", sheets=("components",)),
         ),
@@ -111,8 +122,8 @@ TABS = (
 )
 
 
-def listed(sheets, figures):
-    """TABS without what these two tables do not have; a part or tab with nothing left is not listed."""
+def listed(sheets, figures, blocks=()):
+    """TABS without what these tables do not have; a part or tab with nothing left is not listed."""
     found = []
     for tab in TABS:
         parts = []
@@ -124,8 +135,10 @@ def listed(sheets, figures):
                 tuple(name for name in part.figures if name in figures and figures[name].sheet in sheets),
                 tuple(name for name in part.sheets if name in sheets),
                 tuple(name for name in part.folded if name in sheets),
+                tuple(name for name in part.blocks if name in blocks),
+                part.open,
             )
-            if kept.figures or kept.sheets or kept.folded:
+            if kept.figures or kept.sheets or kept.folded or kept.blocks:
                 parts.append(kept)
         if parts:
             found.append(Tab(tab.key, tab.title, tuple(parts), tab.closed))

@@ -12,7 +12,8 @@ from leaderboard.page import Pages
 
 STATIC = Path(__file__).parent / "static"
 # One scope without a bundler: every file may use what the others declare.
-SCRIPTS = ("dom.js", "tip.js", "filters.js", "table.js", "plot.js", "drawer.js", "main.js")
+SCRIPTS = ("dom.js", "tip.js", "filters.js", "table.js", "plot.js", "drawer.js", "heat.js", "tiles.js", "why.js", "model.js",
+           "image.js", "main.js")  # fmt: skip
 ENDPOINT = "leaderboard"
 REFRESH_SECONDS = 5.0
 ABOUT = "Blind votes on pairs of images of one prompt, counted as they come in."
@@ -33,7 +34,7 @@ def leaderboard_page(load, *, title="Leaderboard", about=ABOUT, refresh_seconds=
     def leaderboard(question: dict) -> str:
         return pages.answer(question)
 
-    style = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("leaderboard.css",))
+    style = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("leaderboard.css", "why.css"))
     gr.HTML(f"<style>{style}</style>", js_on_load=None, apply_default_css=False, visible="hidden")
     page = gr.HTML(
         {"endpoint": ENDPOINT, "plotly": plotly_script(), "title": title, "about": about, "seconds": refresh_seconds},

@@ -155,6 +155,8 @@ def test_a_number_explains_itself_by_keyboard_pointer_and_tap(look):
         if page.evaluate("Boolean(document.activeElement.closest('tbody'))"):
             break
     page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('href')").startswith("#why/model/m"), "the model's page"
+    page.keyboard.press("ArrowRight")
     tip.wait_for(state="visible")
     cell = page.evaluate("document.activeElement.getAttribute('aria-describedby')")
     assert cell == tip.get_attribute("id") and "Elo scale" in tip.inner_text() and "won" in tip.inner_text()

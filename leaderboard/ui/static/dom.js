@@ -11,7 +11,7 @@ function make(what, attributes, ...children) {
     if (typeof value === 'function') node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true && !said ? '' : String(value));
   }
-  node.append(...children.flat().filter((child) => child !== false && child !== null && child !== undefined && child !== ''));
+  node.append(...children.flat(Infinity).filter((child) => child !== false && child !== null && child !== undefined && child !== ''));
   return node;
 }
 

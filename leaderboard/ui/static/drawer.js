@@ -3,7 +3,8 @@
 const drawer = make('dialog.lb-drawer', { 'aria-labelledby': 'lb-drawer-title' });
 
 function describe(selection) {
-  const { model_a: a, model_b: b, winner, ...place } = selection;
+  const { model_a: a, model_b: b, winner, image, ...place } = selection;
+  if (image) return 'The battles of this image';
   const who = a && b ? `${nameOf(a)} against ${nameOf(b)}` : nameOf(a || b || '') || 'All models';
   const where = Object.values(place).join(', ');
   return who + (where ? ` · ${where}` : '') + (winner ? ` · ${{ model_a: 'won', model_b: 'lost', both_good: 'both good', both_bad: 'both bad' }[winner]}` : '');
@@ -45,12 +46,21 @@ function openBattles(selection) {
 
 function battle(row, pictures) {
   const side = (key) => make(`figure.lb-side${row.won === key ? '.lb-won' : ''}`, {},
-    pictures[row[key].image] ? make('img', { src: pictures[row[key].image], alt: `Made by ${row[key].name}`, loading: 'lazy', width: 160, height: 160 }) : null,
+    pictures[row[key].image] ? make('a', { href: pageOf('image', row[key].image), onclick: leaveFor }, make('img', { src: pictures[row[key].image], alt: `Made by ${row[key].name}`, loading: 'lazy', width: 160, height: 160 })) : null,
     make('figcaption', {}, row[key].name));
   return make('li', {},
     make('p.lb-prompt', {}, row.prompt || 'A prompt that is not shown'),
     make('div.lb-sides', {}, side('a'), side('b')),
     make('p.lb-outcome', {}, make('b', {}, row.outcome), [row.group, row.when && row.when.slice(0, 16).replace('T', ' ')].filter(Boolean).map((part) => ` · ${part}`)));
+}
+
+/** A picture's page takes the panel's place in the history, so that going back leads to the page below it. */
+function leaveFor(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  drawer.close();
+  history.replaceState({}, '', event.currentTarget.getAttribute('href'));
+  follow();
 }
 
 /** Going back in the history closes it, so that the back button does the same. */

@@ -45,11 +45,11 @@ function makePanel(tab) {
   const panel = make('div.lb-panel', { role: 'tabpanel', id: `lb-panel-${tab.key}`, 'aria-labelledby': `lb-tab-${tab.key}`, hidden: true, tabindex: -1 }, make('h2.lb-sr', {}, tab.title));
   for (const part of tab.parts) {
     const body = make('div.lb-body', { 'aria-busy': 'true' }, make('p.lb-wait', {}, 'Working it out…'));
-    const holder = tab.closed
+    const holder = tab.closed && !part.open
       ? make('details.lb-part', { id: `lb-part-${part.key}` }, make('summary', {}, make('h3', {}, part.title)), part.about && make('p', {}, part.about), body)
       : make('section.lb-part', { id: `lb-part-${part.key}` }, part.title && make('h3', {}, part.title), part.about && make('p', {}, part.about), body);
     state.parts.set(part.key, { tab: tab.key, key: part.key, holder, body, stamp: null, nodes: new Map(), busy: false });
-    if (tab.closed) {
+    if (tab.closed && !part.open) {
       holder.addEventListener('toggle', () => {
         if (!holder.open) return;
         loadOpen();
@@ -72,9 +72,13 @@ function openTab(key, focus) {
     if (on) tabs.scrollTo({ left: button.offsetLeft - 16 });
     if (on && focus) button.focus();
   }
-  if (known.closed) {
+  if (known.key === 'why') showPage(document.getElementById('lb-panel-why'), key);
+  if (known.closed && (!known.parts[0].open || state.parts.has(key))) {
     const wanted = state.parts.get(key) || state.parts.get(known.parts[0].key);
-    if (![...state.parts.values()].some((part) => part.tab === known.key && part.holder.open) || state.parts.has(key)) wanted.holder.open = true;
+    if (![...state.parts.values()].some((part) => part.tab === known.key && part.holder.open) || state.parts.has(key)) {
+      wanted.holder.open = true;
+      if (known.parts[0].open && key !== known.parts[0].key) wanted.holder.scrollIntoView({ block: 'start' }); // below what stands open
+    }
   }
   loadOpen();
 }
@@ -91,7 +95,7 @@ tabs.addEventListener('keydown', (event) => {
 
 // -- parts ----------------------------------------------------------------------------------------------------------
 
-const isOpen = (part) => part.tab === state.tab && (part.holder.tagName !== 'DETAILS' || part.holder.open);
+const isOpen = (part) => part.tab === state.tab && !part.holder.hidden && (part.holder.tagName !== 'DETAILS' || part.holder.open);
 const loadOpen = () => [...state.parts.values()].filter(isOpen).forEach((part) => { loadPart(part); wake(part); });
 const wake = (part) => part.nodes.forEach((node) => node.isLate() && node.redraw());
 
@@ -116,7 +120,7 @@ async function loadPart(part) {
 function drawPart(part, blocks) {
   const keep = blocks.map((block) => {
     const id = `${block.kind} ${block.name}`;
-    if (!part.nodes.has(id)) part.nodes.set(id, block.kind === 'figure' ? makeFigure() : makeSheet(block, blocks.filter((other) => other.kind === 'sheet').length > 1));
+    if (!part.nodes.has(id)) part.nodes.set(id, block.kind === 'figure' ? makeFigure() : block.kind === 'cards' ? makeCards() : makeSheet(block, blocks.filter((other) => other.kind === 'sheet').length > 1));
     return part.nodes.get(id);
   });
   if (keep.some((node, at) => part.body.children[at] !== node)) part.body.replaceChildren(...keep);
@@ -162,13 +166,22 @@ async function refresh() {
       drawTabs();
       drawFilters();
       if (first) openTab(location.hash.slice(1));
-      else loadOpen();
+      else {
+        loadOpen();
+        renewPage();
+      }
     }
   } catch (error) {
     complain(error.message);
   } finally {
     asking = false;
   }
+}
+
+/** Go where the address says. */
+function follow() {
+  const key = location.hash.slice(1), tab = key.split('/')[0];
+  if (state.head && (tab !== state.tab || tab === 'why')) openTab(key);
 }
 
 filtersFromAddress();
@@ -178,9 +191,9 @@ listenForTips();
 root.addEventListener('keydown', walk);
 addEventListener('popstate', () => {
   if (drawer.open && !(history.state && history.state.lbDrawer)) drawer.close();
-  if (state.head && location.hash.slice(1).split('/')[0] !== state.tab) openTab(location.hash.slice(1));
+  follow();
 });
-addEventListener('hashchange', () => { if (state.head && location.hash.slice(1).split('/')[0] !== state.tab) openTab(location.hash.slice(1)); });
+addEventListener('hashchange', follow);
 document.addEventListener('visibilitychange', refresh);
 let dark = document.body.classList.contains('dark');
 new MutationObserver(() => {

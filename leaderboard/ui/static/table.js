@@ -67,7 +67,8 @@ function toolbar(block, memory, again, group) {
   const more = block.columns.some((column) => column.more);
   return make('div.lb-tools', {}, choose,
     more && make('button.lb-link', { type: 'button', 'data-at': 'wide', 'aria-pressed': memory.wide, onclick: () => { memory.wide = !memory.wide; again(); } }, memory.wide ? 'Fewer columns' : 'All columns'),
-    make('button.lb-link', { type: 'button', 'data-at': 'csv', 'aria-label': `Download ${block.title} as CSV`, onclick: () => download(block.name) }, 'CSV'));
+    make('button.lb-link', { type: 'button', 'data-at': 'csv', 'aria-label': `Download ${block.title} as CSV`, onclick: () => download(block.name) }, 'CSV'),
+    make('button.lb-link', { type: 'button', 'data-at': 'json', 'aria-label': `Download ${block.title} as JSON`, onclick: () => download(block.name, 'json') }, 'JSON'));
 }
 
 /** Rows in the order of a column; what is not known stands last, whichever way it is sorted. */
@@ -114,7 +115,7 @@ function modelCell(block, column, row, id, at) {
   const badges = block.name !== 'standings' ? [] : [
     model.demo && badge('demo', 'A small demonstration model, not a contender to be quoted.'),
     model.preliminary && badge('preliminary', 'Too few votes, or no finite rating yet: its place will still move.')];
-  return make(first ? 'th.lb-model' : 'td.lb-model', first ? { scope: 'row' } : {}, make('span', {}, id === null ? '–' : nameOf(id)), badges, below && make('small', {}, below));
+  return make(first ? 'th.lb-model' : 'td.lb-model', first ? { scope: 'row' } : {}, make('span', {}, id === null ? '–' : make('a', { href: pageOf('model', id), tabindex: -1, 'data-at': at }, nameOf(id))), badges, below && make('small', {}, below));
 }
 
 /** What a cell is, and the counts of its row that it comes from. */
@@ -147,9 +148,9 @@ function share(value) {
   return node;
 }
 
-async function download(name) {
+async function download(name, form = 'csv') {
   try {
-    const file = await ask({ ask: 'file', name });
+    const file = await ask({ ask: 'file', name, form });
     save(file.name, file.type, file.text);
   } catch (error) {
     complain(error.message);
