@@ -52,7 +52,7 @@ def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes 
                   key=VoterKey(secret or load_secret(data_dir)), rng=random.Random(secrets.randbits(128)),
                   restorer=restorer, ticker=ticker, gains=gains, hint=hint, world=world,
                   folder=config_path.resolve().parent)  # fmt: skip
-    studio.fill = arena.fill_one
+    studio.fill = arena.refill
     restorer.heard, restorer.arrived, restorer.needed = arena.hear, arena.stock.arrived, arena.stock.needs
     return arena
 

@@ -43,6 +43,9 @@ A visitor sees only `Refused` and `GenerationError` messages; the others are log
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ArenaError(Exception):
     code = "error"
@@ -121,6 +124,7 @@ class GenerationError(ArenaError):
     code = "generation"
     model: str | None = None  # the id of the model at fault, where it is known; for the log, never for a visitor
     any_model = False  # whether any other model there would have failed as well: none is at fault
+    made: Mapping[int, Any] = {}  # pictures of the same call that were finished before, by their requests' places
 
 
 class BackendUnavailable(GenerationError):

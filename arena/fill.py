@@ -1,29 +1,33 @@
 """The command `fill`: make what the bank lacks, here and now, and say how long it will take.
 
 Images come in turns: some prompts with one model, then the same with the next, so that large models are not swapped for
-every image and a fill that is cut short leaves whole prompts behind. Each image is in bank and ledger before the next is
-begun, and what is there is not made again: stopped at any time, a fill loses the image that was under way and goes on
-where it was.
+every image and a fill that is cut short leaves whole prompts behind. Turns grow: the first prompts are soon complete, and
+later ones cost fewer swaps. What a backend takes well at once is asked for at once, and is in bank and ledger before more
+is begun. What is there is not made again: stopped at any time, a fill loses what was under way and goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from arena.backends import reason
 from arena.errors import ConfigError, GenerationError, ImageRejected
+from arena.making import make
+from arena.records import Image
 
 if TYPE_CHECKING:
     from arena.service import Arena
     from arena.stock import Wanted
 
-TURN = 32  # prompts that one model draws before the next model has them
+TURN = 32  # prompts that one model draws before the next model has them, at first
+LONGEST_TURN = 512  # and in the end: each turn is of twice as many prompts as the one before
 GIVE_UP = 3  # failures in a row after which a model is left out, and rejected pictures of one prompt likewise
 RECENT = 50  # images of a model that its forecast is made from
 EVERY = 10.0  # seconds between two lines where there is no terminal
@@ -54,11 +58,23 @@ def chosen(arena: Arena, arguments: argparse.Namespace) -> list[Wanted]:
     return in_turns(arena.stock.lacking(arguments.prompts, models))[: arguments.limit]
 
 
-def in_turns(wanted: Sequence[Wanted], turn: int = TURN) -> list[Wanted]:
-    """`turn` prompts with one model, the same with the next, and so on; prompts and models keep their order."""
-    prompts = {prompt_id: at for at, prompt_id in enumerate(dict.fromkeys(w.prompt.prompt_id for w in wanted))}
+def in_turns(wanted: Sequence[Wanted], turn: int = TURN, longest: int = LONGEST_TURN) -> list[Wanted]:
+    """`turn` prompts with one model, the same with the next, and so on; then twice as many prompts, with the models in
+    reverse, so that those which are in memory begin. Prompts keep their order."""
+    turns, ends = dict[str, int](), turn
+    for at, prompt_id in enumerate(dict.fromkeys(w.prompt.prompt_id for w in wanted)):
+        if at == ends:
+            turn = min(2 * turn, longest)
+            ends += turn
+        turns[prompt_id] = ends
+    forth = {ends: at % 2 == 0 for at, ends in enumerate(dict.fromkeys(turns.values()))}
     models = {model: at for at, model in enumerate(dict.fromkeys(w.model for w in wanted))}
-    return sorted(wanted, key=lambda w: (prompts[w.prompt.prompt_id] // turn, models[w.model]))
+
+    def place(one: Wanted) -> tuple[int, int]:
+        ends = turns[one.prompt.prompt_id]
+        return ends, models[one.model] if forth[ends] else -models[one.model]
+
+    return sorted(wanted, key=place)
 
 
 class Forecast:
@@ -129,31 +145,15 @@ def fill(arena: Arena, wanted: Sequence[Wanted], *, out: TextIO = sys.stderr,
         print("nothing is missing", file=out)
         return 0
     print(f"{forecast.total} images to make: {', '.join(models)}; {forecast.line()}", file=out)
-    failed, in_a_row = Counter[tuple[str, str]](), Counter[str]()
-    loaded: set[str] = set()  # the time of a model's first image is that of its loading, too
+    filling = _Filling(arena, forecast, clock)
     bar = Bar(forecast, out, clock)
     stopped = ""
     try:
-        for at, one in enumerate(wanted):
-            if in_a_row[one.model] >= GIVE_UP:
-                continue
-            begun = clock()
-            try:
-                image = _make(arena, one)
-            except GenerationError as error:
-                in_a_row[one.model] += 1
-                failed[one.model, reason(error)] += 1
-                forecast.drop(one.model)
-                if in_a_row[one.model] == GIVE_UP:
-                    rest = sum(later.model == one.model for later in wanted[at + 1 :])
-                    forecast.drop(one.model, rest)
-                    failed[one.model, reason(error)] += rest
-            else:
-                in_a_row[one.model] = 0
-                took = clock() - begun if one.model in loaded else image.seconds
-                loaded.add(one.model)
-                forecast.add(one.model, took, arena.bank.size(image.image_id))
-            bar.show()
+        for model, turn in itertools.groupby(wanted, key=lambda one: one.model):
+            left, row = deque(turn), arena.stock.contenders[model]
+            while left and not filling.given_up(model):
+                filling.make([left.popleft() for _ in range(min(len(left), arena.studio.takes(row)))])
+                bar.show()
     except KeyboardInterrupt:
         stopped = "stopped; what was made is kept, and the same command goes on from there. "
     finally:
@@ -162,19 +162,54 @@ def fill(arena: Arena, wanted: Sequence[Wanted], *, out: TextIO = sys.stderr,
     print(
         f"{stopped}{forecast.made} images made, {forecast.bytes / 1e6:.1f} MB; an image takes {each or '?'}", file=out
     )
-    for (model, why), times in failed.most_common():
+    for (model, why), times in filling.failed.most_common():
         print(f"{times} of {model} are still missing: {why}", file=out)
-    return 1 if failed or stopped else 0
+    return 1 if filling.failed or stopped else 0
 
 
-def _make(arena: Arena, wanted: Wanted):
-    """A picture that is rejected is asked for again with the next seeds."""
-    for _ in range(GIVE_UP - 1):
+class _Filling:
+    """What has come of a fill so far: `forecast` hears of it, and `failed` counts (model, reason)."""
+
+    def __init__(self, arena: Arena, forecast: Forecast, clock: Callable[[], float]):
+        self._arena, self._forecast, self._clock = arena, forecast, clock
+        self.failed, self._in_a_row = Counter[tuple[str, str]](), Counter[str]()
+        self._loaded: set[str] = set()  # the time of a model's first call is that of its loading, too
+
+    def given_up(self, model: str) -> bool:
+        return self._in_a_row[model] >= GIVE_UP
+
+    def make(self, some: Sequence[Wanted]) -> None:
+        """Images of one model, as far as it is not given up meanwhile."""
+        model, begun, made = some[0].model, self._clock(), list[Image]()
         try:
-            return arena.stock.make(wanted, arena.studio)
-        except ImageRejected:
-            wanted = arena.stock.key(wanted.prompt, wanted.model)
-    return arena.stock.make(wanted, arena.studio)
+            for outcome in self._outcomes(some):
+                if isinstance(outcome, Image):
+                    self._in_a_row[model] = 0
+                    made.append(outcome)
+                    continue
+                self._in_a_row[model] += 1
+                self.failed[model, reason(outcome)] += 1
+                self._forecast.drop(model)
+                if self.given_up(model):
+                    self.failed[model, reason(outcome)] += self._forecast.left[model] - len(made)
+                    self._forecast.drop(model, self._forecast.left[model] - len(made))
+                    break
+        finally:
+            took = (self._clock() - begun) / max(1, len(made))
+            for image in made:
+                self._forecast.add(model, took if model in self._loaded else image.seconds,
+                                   self._arena.bank.size(image.image_id))  # fmt: skip
+            if made:
+                self._loaded.add(model)
+
+    def _outcomes(self, some: Sequence[Wanted]) -> Iterator[Image | GenerationError]:
+        """One for each; a picture that is rejected is asked for again with the next seeds."""
+        stock, studio = self._arena.stock, self._arena.studio
+        for one, outcome in make(stock, studio, some):
+            for _ in range(GIVE_UP - 1):
+                if isinstance(outcome, ImageRejected):
+                    [(_, outcome)] = make(stock, studio, [stock.key(one.prompt, one.model)])
+            yield outcome
 
 
 def _before(arena: Arena, models: set[str]) -> Iterable[tuple[str, float, int]]:

@@ -1,4 +1,4 @@
-"""The stock: which images there are to serve, which are missing, and how a missing one is made and kept.
+"""The stock: which images there are to serve, which are missing, and what is asked for each.
 
 Every curated prompt, and every prompt of a visitor here that is not private, is to have one image of each contender. With
 `bank.retire_after` an image that has so many votes is retired: it stays on record, is drawn no more, and the next
@@ -15,12 +15,11 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING
 
 from arena.backends.base import Generated, Request
 from arena.bank import Bank
 from arena.config import ArenaConfig
-from arena.errors import GenerationCancelled, GenerationError, ImageRejected
+from arena.errors import GenerationError
 from arena.guard import PromptRules
 from arena.intake import Awaited, awaited
 from arena.ledger import Ledger
@@ -28,9 +27,6 @@ from arena.matchmaking import Gains, Overlap, Pairing, Shelf
 from arena.records import Battle, Image, Prompt, dumps, new_id
 from arena.served import SeenBy, Uses
 from arena.wanted import Slot, Wanted, WantList
-
-if TYPE_CHECKING:
-    from arena.studio import Studio
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +53,7 @@ class Stock:
         self._seen, self._drawing = SeenBy(ledger), threading.Lock()
         self._uses, self._counting = Uses(ledger), threading.Lock()
         self._spent: dict[Slot, set[int]] = {}  # seeds of retired images, and of those that were rejected
-        self._wanted = WantList()
+        self.wanted = WantList()  # for the app, in the order in which it makes them
         self._awaited: set[Slot] = set()  # whose picture is still on the Hub
         self._lock = threading.Lock()
 
@@ -78,7 +74,7 @@ class Stock:
         images: dict[str, list[Image]] = {}
         for image in self.ledger.banked_images():
             if self._retired(image.image_id):
-                self._spend(image)
+                self.spend((image.prompt_id, image.model), image.seed)
             elif self.bank.has(image.image_id):
                 images.setdefault(image.prompt_id, []).append(image)
         waiting = {(p.prompt_id, p.model) for p in awaited(self.ledger) if not self._retired(p.image_id)}
@@ -88,7 +84,7 @@ class Stock:
         self.shelf.look_again()
         with self._lock:
             self._awaited = waiting
-        self._wanted.clear()
+        self.wanted.clear()
         for prompt in (*self.curated, *self._visitors()):
             self._want(prompt)
 
@@ -102,7 +98,7 @@ class Stock:
                 if self.bank.has(picture.image_id) and not self._retired(picture.image_id):
                     self.shelf.add(prompt, [image])
                 elif self.config.bank.fill and image.model in self.contenders:
-                    self._wanted.put(prompt, image.model)
+                    self.wanted.put(prompt, image.model)
         self.shelf.look_again()
 
     def needs(self, picture: Awaited) -> bool:
@@ -144,19 +140,19 @@ class Stock:
             used = self._uses.follow()
         for image_id, prompt_id in used.items():
             if self._retired(image_id) and (image := self.ledger.image(image_id)):
-                self._spend(image)
+                self.spend((image.prompt_id, image.model), image.seed)
                 if self.shelf.remove(prompt_id, image_id):
                     self._want(self.shelf.prompt(prompt_id))
 
     def missing(self) -> int:
         """How many images are wanted."""
-        return len(self._wanted)
+        return len(self.wanted)
 
     def awaited(self) -> int:
         """How many images are still to come from the dataset."""
         return len(self._awaited)
 
-    # -- making what is missing --------------------------------------------------------------------------
+    # -- what is missing ----------------------------------------------------------------------------------
 
     def lacking(self, prompts: int | None = None, models: Collection[str] | None = None) -> list[Wanted]:
         """The keys of all images that are neither here nor on their way, whatever `bank.fill` says: of the first
@@ -165,50 +161,21 @@ class Stock:
         chosen = self._listed[:prompts] if prompts is not None else [*self._listed, *self._visitors()]
         named = [m for m in self.contenders if models is None or m in models]
         with self._lock:
-            return [self._key(p, m) for p in chosen for m in named if self._lacks(p, m)]
+            return [self._key(p, m) for p in chosen for m in named if self.lacks(p, m)]
 
     def key(self, prompt: Prompt, model: str) -> Wanted:
         """The key of the next image that this model is to make of this prompt."""
         with self._lock:
             return self._key(prompt, model)
 
-    def make(self, wanted: Wanted, studio: Studio, cancelled: Callable[[], bool] = lambda: False) -> Image:
-        """Make this image, and put it into bank and ledger and on the shelf. Raises GenerationError, and then nothing
-        changed but that a picture which was rejected is not asked for again: the next replicate is."""
-        request = self.request(wanted.prompt, wanted.model, wanted.replicate)
-        try:
-            made = studio.generate([request], lambda share: None, cancelled)
-            image = self.keep(wanted.prompt, request, made[0], private=False)
-        except ImageRejected as error:
-            with self._lock:
-                self._spent.setdefault(wanted.slot, set()).add(request.seed)
-            error.model = wanted.model
-            raise
-        except GenerationError as error:
-            error.model = wanted.model
-            raise
-        self.ledger.add_image(image)
-        self.shelf.add(wanted.prompt, [image])
-        return image
+    def lacks(self, prompt: Prompt, model: str) -> bool:
+        """Whether this image is neither here nor on its way."""
+        return (prompt.prompt_id, model) not in self._awaited and not self.shelf.has(prompt.prompt_id, model)
 
-    def fill_one(self, studio: Studio) -> bool:
-        """Make the image that is wanted first; False when none is, or none can be made now. A failing model rests
-        and its image is tried again last. Raises GenerationError."""
-        found = self._wanted.take(self._lacks, studio.resting())
-        if found is None:
-            return False
-        wanted = self.key(*found)
-        try:  # a live request goes first: what is half done is begun again later
-            self.make(wanted, studio, studio.busy)
-        except GenerationCancelled:
-            self._wanted.put(*found, first=True)
-            raise
-        except GenerationError:
-            self._wanted.put(*found)
-            studio.rest(wanted.model)
-            raise
-        studio.recovered(wanted.model)
-        return True
+    def spend(self, slot: Slot, seed: int) -> None:
+        """The picture of this seed is not wanted: the next replicate is."""
+        with self._lock:
+            self._spent.setdefault(slot, set()).add(seed)
 
     def request(self, prompt: Prompt, model: str, replicate: int) -> Request:
         """The generation of one image. Its seed is a hash of prompt, model, revision, `bank.seed` and replicate, so
@@ -267,13 +234,6 @@ class Stock:
         most = self.config.bank.retire_after
         return image_id in self._kept_out or (most is not None and self._uses[image_id] >= most)
 
-    def _spend(self, image: Image) -> None:
-        with self._lock:
-            self._spent.setdefault((image.prompt_id, image.model), set()).add(image.seed)
-
-    def _lacks(self, prompt: Prompt, model: str) -> bool:
-        return (prompt.prompt_id, model) not in self._awaited and not self.shelf.has(prompt.prompt_id, model)
-
     def _key(self, prompt: Prompt, model: str) -> Wanted:
         """The first replicate that has not been used up."""
         spent = self._spent.get((prompt.prompt_id, model), ())
@@ -285,8 +245,8 @@ class Stock:
         none of them, but that the second one is of another family than the first."""
         if not self.config.bank.fill:
             return
-        lacking = [m for m in self.contenders if self._lacks(prompt, m)]
+        lacking = [m for m in self.contenders if self.lacks(prompt, m)]
         lacking.sort(key=lambda m: hashlib.sha256(f"{prompt.prompt_id}/{m}".encode()).digest())
         others = [m for m in lacking[1:] if self.pairing.mixed((m, lacking[0]))]
         for model in dict.fromkeys((*lacking[:1], *others[:1], *lacking)):
-            self._wanted.put(prompt, model)
+            self.wanted.put(prompt, model)

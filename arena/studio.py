@@ -14,12 +14,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arena.backends.base import Backend, Cancelled, Generated, Progress, Request
 from arena.errors import ArenaError, GenerationCancelled, GenerationError, NoBattle
 from arena.jobs import LiveJob
 from arena.pace import Pace
+
+if TYPE_CHECKING:
+    from arena.config import ModelSettings
 
 log = logging.getLogger(__name__)
 REST_SECONDS = (30.0, 600.0)  # first and longest rest of a failing model
@@ -31,8 +34,8 @@ _INTERNAL = {"code": "internal", "message": "Something went wrong here; nothing 
 
 
 class Studio:
-    """`backends` by name; `fill()` makes one missing image of the bank and says whether there was one. `clock` is in
-    seconds."""
+    """`backends` by name; `fill()` makes a missing image of the bank, or a few, and says whether there was one. `clock`
+    is in seconds."""
 
     def __init__(self, backends: Mapping[str, Backend], *, fill: Callable[[Studio], bool] | None = None,
                  live_queue: int = 20, pace: Pace | None = None, clock: Callable[[], float] = time.monotonic):  # fmt: skip
@@ -177,14 +180,24 @@ class Studio:
         made: dict[int, Generated] = {}
         for name, indices in groups.items():
             done, share = len(made) / len(requests), len(indices) / len(requests)
-            pictures = self.backends[name].generate(
-                [requests[i] for i in indices],
-                progress=lambda p, done=done, share=share: progress(done + share * p), cancelled=cancelled)  # fmt: skip
+            try:
+                pictures = self.backends[name].generate(
+                    [requests[i] for i in indices],
+                    progress=lambda p, done=done, share=share: progress(done + share * p), cancelled=cancelled)  # fmt: skip
+            except GenerationError as error:
+                error.made = {**made, **{indices[k]: picture for k, picture in error.made.items()}}
+                raise
             made.update(zip(indices, pictures, strict=True))
         progress(1.0)
         found = [made[i] for i in range(len(requests))]
-        self.pace.observe([r.model.id for r in requests], [g.seconds for g in found], self.clock() - began)
+        models = [request.model.id for request in requests]
+        if len(set(models)) == len(models):  # several of one model share a call: none says what a live one takes
+            self.pace.observe(models, [g.seconds for g in found], self.clock() - began)
         return found
+
+    def takes(self, model: ModelSettings) -> int:
+        """How many images of this model are best asked for at once."""
+        return self.backends[model.backend].takes(model)
 
     def rest(self, model: str) -> None:
         """The model failed: leave it out for a while, longer at every failure in a row."""
@@ -209,7 +222,7 @@ class Studio:
                         self._changed.wait(min(1.0, max(0.0, due - self.clock())))
 
     def step(self) -> bool:
-        """Do what comes next: show what is due, draw for who waits, or make one image for the bank. False when there
+        """Do what comes next: show what is due, draw for who waits, or make images for the bank. False when there
         was nothing to do."""
         self._show_due()
         with self._changed:

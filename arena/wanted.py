@@ -54,11 +54,18 @@ class WantList:
                 self._slots.add((prompt.prompt_id, model))
                 (self._list.append if first else self._list.appendleft)((prompt, model))
 
-    def take(self, lacks: Callable[[Prompt, str], bool], resting: Collection[str]) -> tuple[Prompt, str] | None:
-        """Take what is wanted first, of a model that is not `resting`, off the list, and what came meanwhile."""
+    def take(self, lacks: Callable[[Prompt, str], bool], resting: Collection[str], *, model: str | None = None,
+             within: int | None = None) -> tuple[Prompt, str] | None:  # fmt: skip
+        """Take what is wanted first off the list, and what came meanwhile: of a model that is not `resting`, of this
+        `model` where one is named, and among the first `within` places where that is a number. None where there is
+        nothing such."""
+        only = model
         with self._lock:
-            for at in range(len(self._list) - 1, -1, -1):
+            last = 0 if within is None else max(0, len(self._list) - within)
+            for at in range(len(self._list) - 1, last - 1, -1):
                 prompt, model = self._list[at]
+                if only is not None and model != only:
+                    continue
                 lacking = lacks(prompt, model)
                 if not lacking or model not in resting:
                     del self._list[at]

@@ -96,7 +96,7 @@ def prepare(folder: Path, dataset: str | None) -> Path:
            "categories": [{"name": "All", "prompts": [{"prompt": f"prompt number {k}"} for k in range(PROMPTS)]}]}  # fmt: skip
     config.write_text(yaml.safe_dump(raw))
     arena = build_arena(config, folder / "data")
-    while arena.fill_one(arena.studio):
+    while arena.refill(arena.studio):
         pass
     arena.studio.close()
     arena.ledger.close()

@@ -88,7 +88,7 @@ def prepare(folder: Path) -> Path:
         "bank": {"display_px": 512}, "limits": {"votes_per_minute": 100_000},
     }))  # fmt: skip
     arena = build_arena(config, folder / "data")
-    while arena.fill_one(arena.studio):
+    while arena.refill(arena.studio):
         pass
     arena.close()
     return config

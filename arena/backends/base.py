@@ -39,8 +39,13 @@ class Backend(Protocol):
         together; a picture depends on its own request alone, to within rounding.
 
         Raises a kind of BackendUnavailable when the model cannot be had or run, ImageRejected when it answered with a
-        blocked image, GenerationCancelled soon after `cancelled()` turns true.
+        blocked image, GenerationCancelled soon after `cancelled()` turns true; pictures that were finished by then
+        may come in the error's `made`.
         """
+
+    def takes(self, model: ModelSettings) -> int:
+        """How many images of this model are best asked for in one call, at least 1: more of them would wait for each
+        other. Loads nothing; before the model is loaded it is what the row promises."""
 
     def check(self, model: ModelSettings) -> list[str]:
         """What is wrong with this row as far as can be said without loading weights; empty when all is well."""

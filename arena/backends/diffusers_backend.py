@@ -52,18 +52,30 @@ class DiffusersBackend:
 
             return step
 
-        with torch.inference_mode():
-            for places in alike(requests):
-                heard(len(results) / len(requests), 0.0)(0.0)
-                model = requests[places[0]].model
-                # No name is kept for the pipeline here: it would live on while the next model is read.
-                for some in chunks(places, self.batch(model, self.loaded(model))):
-                    step = heard(len(results) / len(requests), len(some) / len(requests))
-                    step(0.0)
-                    made = self._draw([requests[i] for i in some], step)
-                    results.update(zip(some, made, strict=True))
+        try:
+            with torch.inference_mode():
+                for places in alike(requests):
+                    heard(len(results) / len(requests), 0.0)(0.0)
+                    model = requests[places[0]].model
+                    # No name is kept for the pipeline here: it would live on while the next model is read.
+                    for some in chunks(places, self.batch(model, self.loaded(model))):
+                        step = heard(len(results) / len(requests), len(some) / len(requests))
+                        step(0.0)
+                        made = self._draw([requests[i] for i in some], step)
+                        results.update(zip(some, made, strict=True))
+        except GenerationError as error:
+            error.made = results
+            raise
         told(1.0)
         return [results[i] for i in range(len(requests))]
+
+    def takes(self, model: ModelSettings) -> int:
+        if self._shelf is not None and key_of(model) in self._shelf:
+            return self.batch(model, self._fetched(model))
+        if model.pipeline.pipeline_class in ALONE:
+            return 1
+        usual = LARGEST_BATCH if self.device.startswith("cuda") else 1
+        return min(self._most.get(key_of(model), 64), model.batch or usual)
 
     def check(self, model: ModelSettings) -> list[str]:
         return check_model(model, self._config_dir)

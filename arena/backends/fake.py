@@ -22,13 +22,15 @@ STEPS = 4
 class FakeBackend:
     """Deterministic pictures of coloured squares from (model id, prompt, seed).
 
-    `failures` maps a model's id to the error that it raises instead, `seconds` is how long an image takes, and
-    `problems` maps a model's id to what `check` says of it. `made` lists the finished requests, in order.
+    `seconds` is how long an image takes, and `takes` how many it says to be best asked for at once. `failures` maps a
+    model's id to the error that it raises instead, and `problems` to what `check` says of it. `made` lists the finished
+    requests, in order.
     """
 
-    def __init__(self, *, seconds: float = 0.0, failures: Mapping[str, GenerationError] | None = None,
+    def __init__(self, *, seconds: float = 0.0, takes: int = 1,
+                 failures: Mapping[str, GenerationError] | None = None,
                  problems: Mapping[str, list[str]] | None = None):  # fmt: skip
-        self._seconds = seconds
+        self._seconds, self._takes = seconds, takes
         self._failures, self._problems = dict(failures or {}), dict(problems or {})
         self.made: list[Request] = []
         self.closed = False
@@ -47,6 +49,9 @@ class FakeBackend:
             results.append(self._picture(request))
             self.made.append(request)
         return results
+
+    def takes(self, model: ModelSettings) -> int:
+        return self._takes
 
     def check(self, model: ModelSettings) -> list[str]:
         return list(self._problems.get(model.id, ()))

@@ -79,11 +79,17 @@ class HttpBackend:
                 # By the clock and by what is done; never by which model it is.
                 passed = time.monotonic() - begun
                 told(max(0.9 * passed / (passed + self._usual), 0.9 * len(results) / len(requests)))
+        except GenerationError as error:
+            error.made = results
+            raise
         finally:
             for call in running.values():
                 call.stop()
         told(1.0)
         return [results[i] for i in range(len(requests))]
+
+    def takes(self, model: ModelSettings) -> int:
+        return model.in_flight or IN_FLIGHT
 
     def check(self, model: ModelSettings) -> list[str]:
         from huggingface_hub.inference._providers import PROVIDERS
@@ -121,7 +127,7 @@ class HttpBackend:
                ended: queue.SimpleQueue) -> None:  # fmt: skip
         for i in list(waiting):
             model = requests[i].model
-            if sum(requests[k].model.id == model.id for k in running) < (model.in_flight or IN_FLIGHT):
+            if sum(requests[k].model.id == model.id for k in running) < self.takes(model):
                 waiting.remove(i)
                 running[i] = _Call(i, self._draw(requests[i]), ended)
                 running[i].start()

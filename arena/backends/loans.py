@@ -8,6 +8,7 @@ same models took last, with a margin.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from arena.backends.base import Request
 from arena.backends.problems import line, unavailable
@@ -20,7 +21,12 @@ from arena.errors import (
     QuotaExceeded,
 )
 
+if TYPE_CHECKING:
+    from arena.config import ModelSettings
+
 LONGEST = 120  # seconds that are asked for at most; asking for more is refused or waits longer
+SHORT = 30  # seconds that are lent soon, and to most
+MOST = 8  # images of one model in a loan
 MARGIN = 1.25  # over what was measured
 START = 2.0  # seconds for the worker itself
 
@@ -59,6 +65,10 @@ class Loans:
             total += self._drawing.get(request.model.id, 2 + 0.4 * steps)
         factor = MARGIN * max((self._patience.get(name, 1.0) for name in models), default=1.0)
         return min(LONGEST, max(1, round(START + factor * total)))
+
+    def holds(self, model: ModelSettings) -> int:
+        """How many images of this model a short loan is enough for; 1 where not even one is."""
+        return max(n for n in range(1, MOST + 1) if n == 1 or self.seconds([Request(model, "", 0)] * n) <= SHORT)
 
     def learn(self, requests: Sequence[Request], seconds: Sequence[float], spent: float) -> None:
         """`spent` is the whole time in the worker, of which `seconds` went into each image. Moving is kept as the

@@ -98,6 +98,9 @@ class ZeroGPUBackend(DiffusersBackend):
         told(1.0)
         return results
 
+    def takes(self, model: ModelSettings) -> int:
+        return self.loans.holds(model) if self._on_space else super().takes(model)
+
 
 class _Worker(DiffusersBackend):
     """In the forked process: takes over what the parent had loaded by then, and reads the rest itself."""

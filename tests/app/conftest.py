@@ -105,7 +105,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
         standings = Standings()
         arena = build_arena(write_config(folder / "arena.yaml", **changes), data_dir or folder / "data", secret=SECRET,
                             ticker=standings.ticker)  # fmt: skip
-        while filled and arena.fill_one(arena.studio):
+        while filled and arena.refill(arena.studio):
             pass
         standings.follow(arena.ledger, arena.config, arena.bank)
         start(arena)

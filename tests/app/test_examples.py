@@ -29,6 +29,8 @@ from arena.backends.http import HttpBackend
 from arena.build import build_arena
 from arena.config import load_config, parse_config
 from arena.errors import BadSettings, Unauthorised
+from arena.making import make
+from arena.records import Image
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -153,7 +155,8 @@ def test_a_laboratorys_arena_fills_its_bank_from_its_servers(served_model, tmp_p
     arena = build_arena(tmp_path / "arena.yaml", tmp_path / "data")
     try:
         for wanted in arena.stock.lacking(prompts=1):
-            arena.stock.make(wanted, arena.studio)
+            [(_, made)] = make(arena.stock, arena.studio, [wanted])
+            assert isinstance(made, Image), made
         battle = arena.next_battle("0" * 32)
         assert battle.served_from == "bank"
         revisions = {image.model_revision for image in arena.ledger.banked_images()}

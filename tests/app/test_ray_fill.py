@@ -129,7 +129,7 @@ def wait_for(data: Path, many: int, process: subprocess.Popen) -> None:
 def test_no_key_is_lost_or_twice_when_a_driver_and_then_a_machine_are_killed(raylets, fill, tmp_path):
     total, config = MODELS * PROMPTS, write_yaml(tmp_path / "arena.yaml")
     plain = build_arena(config, tmp_path / "plain")
-    while plain.fill_one(plain.studio):
+    while plain.refill(plain.studio):
         pass
     plain.close()
     expected = set(images(tmp_path / "plain"))

@@ -64,7 +64,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
         folder = tmp_path_factory.mktemp("arena")
         standings = Standings()
         arena = build_arena(write_config(folder / "arena.yaml", **changes), folder / "data", ticker=standings.ticker)
-        while drawing and arena.fill_one(arena.studio):
+        while drawing and arena.refill(arena.studio):
             pass
         arena.studio.backends["fake"] = FakeBackend(seconds=seconds)
         standings.follow(arena.ledger, arena.config, arena.bank)

@@ -37,7 +37,7 @@ def prepare(folder: Path, *, size: int = 64, prompts: int = PROMPTS) -> Path:
            "bank": {"display_px": 64}, "limits": {"votes_per_minute": 1e6}}  # fmt: skip
     (folder / "arena.yaml").write_text(yaml.safe_dump(raw))
     arena = build_arena(folder / "arena.yaml", folder / "data", secret=b"a secret of the fault suite, only")
-    while arena.fill_one(arena.studio):
+    while arena.refill(arena.studio):
         pass
     arena.studio.close()
     arena.ledger.close()  # the publisher is left alone: nothing is sealed yet

@@ -36,7 +36,7 @@ from tests.app.conftest import Visitor
 config, data, port, public, private = sys.argv[1:]
 arena = build_arena(Path(config), data, secret=b"s" * 32, hf_token=os.environ["HF_TOKEN"],
                     hf_endpoint=os.environ["HF_ENDPOINT"], fake=True)
-while arena.fill_one(arena.studio):
+while arena.refill(arena.studio):
     pass
 start(arena)
 served = serve(arena, port=int(port), prevent_thread_lock=True)

@@ -458,7 +458,7 @@ def test_two_replicas_see_each_others_votes(hub, begin):
 
 def test_rows_without_their_pictures_are_neither_served_nor_made_again(hub, begin):
     before = begin("before")
-    while before.fill_one(before.studio):
+    while before.refill(before.studio):
         pass
     before.publisher.publish_now()
     after = begin("after")

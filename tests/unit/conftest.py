@@ -75,7 +75,7 @@ def make_arena(tmp_path, clock):
         bank = Bank(tmp_path / "bank", display_px=config.bank.display_px)
         arena = Arena(config, ledger=ledger, bank=bank, studio=studio, publisher=NoPublisher(), key=VoterKey(b"s" * 32),
                       rng=random.Random(seed), ticker=ticker, gains=gains)  # fmt: skip
-        arena.studio.fill = arena.fill_one
+        arena.studio.fill = arena.refill
         made.append(arena)
         return arena
 
@@ -90,7 +90,7 @@ def fill():
 
     def fill(arena: Arena) -> int:
         made = 0
-        while arena.fill_one(arena.studio):
+        while arena.refill(arena.studio):
             made += 1
         return made
 

@@ -60,13 +60,13 @@ def test_what_cannot_be_meant_is_refused_aloud(make_arena, options, said):
         chosen(make_arena(), asked(**options))
 
 
-def test_a_turn_is_some_prompts_with_one_model_after_the_other(make_arena):
-    arena = make_arena(categories=things(One=5))
-    order = [
-        (w.prompt.prompt[-1], w.model[-1]) for w in in_turns(arena.stock.lacking(models=["model-a", "model-b"]), 2)
-    ]
-    assert order == [("0", "a"), ("1", "a"), ("0", "b"), ("1", "b"), ("2", "a"), ("3", "a"), ("2", "b"), ("3", "b"),
-                     ("4", "a"), ("4", "b")]  # fmt: skip
+def test_a_turn_is_some_prompts_with_one_model_after_the_other_and_turns_grow(make_arena):
+    """The next turn begins with the model that ended the one before: it is in memory."""
+    arena = make_arena(categories=things(One=9))
+    wanted = arena.stock.lacking(models=["model-a", "model-b"])
+    order = " ".join(w.prompt.prompt[-1] + w.model[-1] for w in in_turns(wanted, 1, 4))
+    assert order == "0a 0b 1b 2b 1a 2a 3a 4a 5a 6a 3b 4b 5b 6b 7b 8b 7a 8a"
+    assert sorted(in_turns(wanted), key=wanted.index) == wanted
 
 
 def test_what_is_there_is_not_made_again(make_arena):
@@ -79,7 +79,7 @@ def test_what_is_there_is_not_made_again(make_arena):
     assert len(wanted) == 4 and fill(again, wanted, out=out) == 0
     assert "4 images to make" in out.getvalue() and " at 0.0" in out.getvalue(), "timed by the images of before"
     assert fill(again, chosen(again, asked()), out=out) == 0 and out.getvalue().endswith("nothing is missing\n")
-    assert again.missing() == 4 and not again.fill_one(again.studio), "the app's own list finds them done"
+    assert again.missing() == 4 and not again.refill(again.studio), "the app's own list finds them done"
 
 
 def test_a_key_is_always_the_same_request(make_arena):
@@ -110,6 +110,9 @@ class Failing:
         if len(self.asked) in self.blocked:
             raise ImageRejected("blocked")
         return self.fake.generate(requests, progress=progress, cancelled=cancelled)
+
+    def takes(self, model):
+        return 1
 
     def check(self, model):
         return []

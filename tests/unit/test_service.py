@@ -47,6 +47,9 @@ class Painter:
             progress((i + 1) / len(requests))
         return made
 
+    def takes(self, model):
+        return 1
+
     def check(self, model):
         return []
 
@@ -211,8 +214,8 @@ def test_an_empty_bank_says_that_it_is_filling(make_arena):
 
 def test_two_images_are_enough_for_the_first_battle(make_arena):
     arena = make_arena()
-    arena.fill_one(arena.studio)
-    arena.fill_one(arena.studio)
+    arena.refill(arena.studio)
+    arena.refill(arena.studio)
     assert arena.next_battle("ann")
 
 
@@ -220,7 +223,7 @@ def test_a_half_filled_bank_favours_no_model(make_arena):
     """The first two models that each prompt gets must differ from prompt to prompt."""
     arena = make_arena(categories=[{"name": "C", "prompts": [{"prompt": f"thing {i}"} for i in range(60)]}])
     first = {}
-    for prompt, model in arena.stock._wanted.in_order():
+    for prompt, model in arena.stock.wanted.in_order():
         first.setdefault(prompt.prompt_id, model)
     counts = [list(first.values()).count(f"model-{c}") for c in "abcd"]
     assert min(counts) >= 6

@@ -47,7 +47,7 @@ def live(arena, voter="ann", prompt="a green dog", **how):
 def test_who_has_seen_all_while_more_is_drawn_is_told_so(make_arena):
     arena = make_arena(limits=FREE, categories=things(2))
     while not arena.stock.shelf.sizes():
-        arena.fill_one(arena.studio)
+        arena.refill(arena.studio)
     assert "More images are being drawn." in str(play(arena, "ann"))
 
 
@@ -208,7 +208,7 @@ def test_the_first_two_images_of_a_prompt_can_meet(make_arena):
                  "backend": "fake", "source": "s"} for k in range(6)]  # fmt: skip
     arena = make_arena(categories=things(60), models=families)
     order = defaultdict(list)
-    for prompt, model in arena.stock._wanted.in_order():
+    for prompt, model in arena.stock.wanted.in_order():
         order[prompt.prompt_id].append(model)
     assert all(arena.stock.pairing.mixed(models[:2]) and len(models) == 6 for models in order.values())
     early = Counter(model for models in order.values() for model in models[:2])
@@ -295,7 +295,7 @@ def test_a_blocked_image_is_neither_banked_nor_shown_nor_published(make_arena):
     arena = make_arena(backend=backend, limits=FREE, categories=things(1))
     while True:
         try:
-            if not arena.fill_one(arena.studio):
+            if not arena.refill(arena.studio):
                 break
         except GenerationError:
             pass

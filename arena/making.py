@@ -1,0 +1,147 @@
+"""Making images that are wanted: several of one model at once where its backend gains by that, and what comes of each.
+One that fails, or is rejected, takes no other with it.
+
+`make` is what the running app and the command `fill` share. `Refill` is the app's: what to make while nobody waits, and
+how much of it at once, so that whoever comes meanwhile is not kept waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from arena.errors import GenerationCancelled, GenerationError, ImageRejected
+from arena.records import Image
+
+if TYPE_CHECKING:
+    from arena.backends.base import Generated, Request
+    from arena.records import Prompt
+    from arena.stock import Stock
+    from arena.studio import Studio
+    from arena.wanted import Wanted
+
+ENCODERS = 4  # threads that encode the pictures of one call
+TURN = 32  # images of one model in a row, at most, and how many prompts ahead of the others a model may be
+READY = 8  # prompts that can be served, for each image of a turn
+AT_ONCE = 4  # images in a call while nobody waits: who comes is drawn for after a step, or a decoding, of so many
+
+
+def make(stock: Stock, studio: Studio, wanted: Sequence[Wanted],
+         cancelled: Callable[[], bool] = lambda: False) -> Iterator[tuple[Wanted, Image | GenerationError]]:  # fmt: skip
+    """Make images of one model. Each comes when it is in bank and ledger and on the shelf, or with why it is not.
+
+    They are asked for together and, where that fails, what is missing one by one, each when it is taken from here. A
+    picture that was rejected is not asked for again: `Stock.key` gives the next replicate. Raises GenerationCancelled
+    after what was finished before."""
+    requests = [stock.request(one.prompt, one.model, one.replicate) for one in wanted]
+    failure: GenerationError | None = None
+    made: dict[int, Generated] = {}
+    try:
+        made = dict(enumerate(studio.generate(requests, lambda share: None, cancelled)))
+    except GenerationError as error:
+        failure, made = error, dict(error.made)
+    except Exception:  # a fault of ours, of which image is to be seen
+        if len(wanted) == 1:
+            raise
+
+    def keep(at: int) -> Image | GenerationError:
+        try:
+            return stock.keep(wanted[at].prompt, requests[at], made[at], private=False)
+        except GenerationError as error:
+            return error
+
+    with ThreadPoolExecutor(ENCODERS) as pool:
+        kept = dict(zip(made, pool.map(keep, made), strict=True))
+    for at, image in sorted(kept.items()):
+        yield wanted[at], _settled(stock, wanted[at], requests[at], image)
+    if isinstance(failure, GenerationCancelled):
+        raise failure
+    for at, one in enumerate(wanted):
+        if at not in kept and len(wanted) > 1:
+            yield from make(stock, studio, [one], cancelled)
+        elif at not in kept:
+            yield one, _settled(stock, one, requests[at], failure)
+
+
+def _settled(stock: Stock, one: Wanted, request: Request, outcome: Image | GenerationError) -> Image | GenerationError:
+    if isinstance(outcome, GenerationError):
+        outcome.model = one.model
+        if isinstance(outcome, ImageRejected):
+            stock.spend(one.slot, request.seed)
+    else:
+        stock.ledger.add_image(outcome)
+        stock.shelf.add(one.prompt, [outcome])
+    return outcome
+
+
+class Refill:
+    """The app's. Models take turns, since a model that must be read anew for each image costs more than the image. The
+    more prompts can be served already, the longer a turn: the first prompts of an empty bank get their pairs first.
+
+    A call is for one image of a model at first, then for twice as many each time, up to what its backend takes well; for
+    half as many after a live request made it stop: what is half done then is lost."""
+
+    def __init__(self, stock: Stock):
+        self.stock = stock
+        self._most: dict[str, int] = {}  # model -> images in its next call
+        self._model, self._left = "", 0  # whose turn it is, and images left of it
+
+    def some(self, studio: Studio) -> bool:
+        """Make what is wanted first; False when nothing is, or nothing can be made now. A failing model rests, and its
+        image is tried again last. Raises GenerationError."""
+        wanted = self._next(studio)
+        if not wanted:
+            return False
+        model, left, made, failure = wanted[0].model, list(wanted), 0, None
+        try:  # a live request goes first
+            for one, outcome in make(self.stock, studio, wanted, studio.busy):
+                left.remove(one)
+                if isinstance(outcome, Image):
+                    made += 1
+                    continue
+                self.stock.wanted.put(one.prompt, model)
+                failure = outcome
+                if not isinstance(outcome, ImageRejected):
+                    break
+        except GenerationCancelled:
+            self._most[model] = max(1, len(wanted) // 2)
+            raise
+        except Exception:
+            self.stock.wanted.put(left.pop(0).prompt, model)
+            studio.rest(model)
+            raise
+        finally:
+            for one in reversed(left):
+                self.stock.wanted.put(one.prompt, model, first=True)
+            self._left -= len(wanted) - len(left)
+        if failure is not None and not (made and isinstance(failure, ImageRejected)):
+            self._most.pop(model, None)
+            studio.rest(model)
+        else:
+            self._most[model] = max(self._most.get(model, 1), 2 * len(wanted))
+            studio.recovered(model)
+        if failure is not None:
+            raise failure
+        return True
+
+    def _next(self, studio: Studio) -> list[Wanted]:
+        """Images of the model whose turn it is, off the list of what is wanted."""
+        stock, resting, found = self.stock, studio.resting(), None
+
+        def take(**of: object) -> tuple[Prompt, str] | None:
+            return stock.wanted.take(stock.lacks, resting, **of)
+
+        near = TURN * len(stock.contenders)
+        if self._left > 0:
+            found = take(model=self._model, within=near)
+        if found is None:
+            found = take()
+            if found is None:
+                return []
+            self._model, self._left = found[1], min(TURN, sum(stock.shelf.sizes().values()) // READY)
+        some = [found]
+        most = min(AT_ONCE, self._most.get(self._model, 1), studio.takes(stock.contenders[self._model]))
+        while len(some) < most and (more := take(model=self._model, within=near)):
+            some.append(more)
+        return [stock.key(*one) for one in some]
