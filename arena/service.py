@@ -140,7 +140,8 @@ class Arena:
         if winner not in WINNERS:
             raise BadVote(f"A vote is one of {', '.join(WINNERS)}.")
         self._votes.spend(voter, "so many votes")
-        if self.ledger.vote_of(battle_id) is None:
+        battle = self.ledger.battle(battle_id)
+        if battle and battle.voter == voter and self.ledger.vote_of(battle_id) is None:
             self.gold.may_vote(battle_id, voter)
             self.campaign.may_go_on(voter, battle_id)
         judged = self.gold.judge_vote(battle_id, voter, winner, seconds)
