@@ -16,6 +16,8 @@ from leaderboard.later import Later
 from leaderboard.notes import notes_of
 from leaderboard.position import note, position
 from leaderboard.ratings import METHODS
+from leaderboard.sampling import AS_SERVED, weighed
+from leaderboard.sampling import note as sampling_note
 from leaderboard.standings import VOTE_FLOOR, Standing, table, verdicts
 from leaderboard.tally import UNGROUPED, Pairs, group_of, tally
 
@@ -113,26 +115,38 @@ def _plain(value):
     return round(value, 6) + 0.0 if isinstance(value, float) else value
 
 
-def build(votes, method=DEFAULT_METHOD, seed=0, by="category", models=None, clusters=AUTO, voter_cap=None):
+def build(
+    votes,
+    method=DEFAULT_METHOD,
+    seed=0,
+    by="category",
+    models=None,
+    clusters=AUTO,
+    voter_cap=None,
+    sampling=AS_SERVED,
+):
     """Compute the Leaderboard of checked Votes; the same votes, method and seed give the same one.
 
     `clusters` says which votes are taken together (see leaderboard.clusters), `voter_cap` the most votes that one
-    voter weighs. Raises errors.UnknownChoice for a method, grouping or clustering that is in no table.
+    voter weighs, `sampling` whether votes weigh 1 / pair_probability (see leaderboard.sampling). Raises
+    errors.UnknownChoice for a method, grouping, clustering or sampling that is in no table or can't be had.
     """
     if method not in METHODS:
         raise errors.UnknownChoice(f"no method is called {method!r}; known are {', '.join(METHODS)}")
     check_known(votes, clusters, voter_cap)
-    votes = capped(votes, voter_cap)
+    served, weigh = votes, sampling != AS_SERVED
+    votes = capped(weighed(votes, sampling, method), voter_cap)
     counts = tally(votes, by)
     names, codes = group_of(votes, by)
     overall = Pairs.of(counts.total())
-    whole = table(votes, overall, method, np.random.default_rng(seed), clusters=clusters)
+    whole = table(votes, overall, method, np.random.default_rng(seed), clusters=clusters, weigh_shares=weigh)
     tables = {}
     if names != (UNGROUPED,):
         for at, (name, part) in enumerate(zip(names, votes.split(codes, len(names)), strict=True)):
             if counts.counts[at].any():
                 rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-                tables[name] = table(part, Pairs.of(counts.counts[at]), method, rng, clusters=clusters)
+                pairs = Pairs.of(counts.counts[at])
+                tables[name] = table(part, pairs, method, rng, clusters=clusters, weigh_shares=weigh)
     verdict = verdicts(tables)
     groups = {
         name: Group(int(counts.counts[at].sum()), tables[name].rows, verdict[name])
@@ -146,20 +160,29 @@ def build(votes, method=DEFAULT_METHOD, seed=0, by="category", models=None, clus
         whole.rows,
         groups,
         lambda: _pairs(whole.rows, overall, votes.models),
-        lambda: _notes(votes, counts.total(), whole, method, by, groups, clusters),
+        lambda: _notes(
+            votes,
+            counts.total(),
+            whole,
+            method,
+            by,
+            groups,
+            clusters,
+            sampling_note(served, sampling, method, seed, clusters, voter_cap),
+        ),
         by,
         dict(models or {}),
     )
 
 
-def _notes(votes, counts, whole, method, by, groups, clusters):
+def _notes(votes, counts, whole, method, by, groups, clusters, sampled):
     """The notes, with a fit of the side effect and the search of what first place hangs on, which take their time."""
     weighted = None if votes.weight is None else Pairs.of(tally(votes, weighted=True).total())
     pairs, first = Pairs.of(counts), None
     if method == DEFAULT_METHOD:
         first = first_place(pairs, votes.models, pairs.battles.sum(axis=1) >= VOTE_FLOOR, weighted)
     side = note(position(votes, counts, clusters))
-    return notes_of(votes, whole, method, by, groups, side, first)
+    return notes_of(votes, whole, method, by, groups, side, first, sampled)
 
 
 def _source(votes):

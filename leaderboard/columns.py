@@ -193,6 +193,37 @@ def floats(column, name):
     return found
 
 
+def chances(column, name):
+    """Probabilities, as numbers or text -> float64 [n], NaN where a cell is empty (of an array, where it is NaN). Raises
+    BadNumber for what is not above 0 and at most 1, NaN among it."""
+    if isinstance(column, np.ndarray):
+        found, empty = column, np.isnan(column)
+    else:
+        found, empty = _chances(column, name)
+    wrong = ~empty & ~((found > 0.0) & (found <= 1.0))
+    if wrong.any():
+        bad = Counter(f"{value:g}" for value in found[wrong].tolist())
+        rows = plural(bad.total(), "row holds", "rows hold")
+        raise errors.BadNumber(f"column {name}: {rows} a value that is no probability above 0 and up to 1: {some(bad)}")
+    return found
+
+
+def _chances(column, name):
+    """(float64 [n], bool [n]): numbers, and which cells are empty."""
+    if not isinstance(column, list):
+        import pyarrow as pa
+
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            column = column.cast(pa.float64()).combine_chunks()
+            parts = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+            found = np.concatenate([numbers(part, np.float64, math.nan) for part in parts] or [np.empty(0)])
+            if not column.null_count:
+                return found, np.zeros(len(found), bool)
+            return found, np.array(column.is_null().to_pylist(), bool)
+        column = column.to_pylist()
+    return floats(column, name), np.array([cell is None or cell == "" for cell in column], bool)
+
+
 def iso(moment):
     """Milliseconds since 1970 -> ISO 8601 text in UTC, such as 2026-11-21T09:30:00.000Z."""
     text = datetime.fromtimestamp(int(moment) / 1000, UTC).isoformat(timespec="milliseconds")

@@ -12,7 +12,7 @@ import numpy as np
 from leaderboard.clusters import AUTO, chosen
 from leaderboard.likelihood import FEW_BATTLES, dispersion, profile
 from leaderboard.ratings import CENTRE, ELO_K, METHODS, SCALE, SCORES, UNBEATEN, WINLESS
-from leaderboard.sandwich import Z95, covariance, student
+from leaderboard.sandwich import Z95, covariance, effective, student
 
 DRAWS = 1000
 ELO_DRAWS = 200
@@ -59,6 +59,8 @@ def sandwich(votes, pairs, ratings, anchor, rng, clusters=AUTO):
     found = covariance(votes, pairs, ratings.estimate, rated, anchor, ways)
     inner = pairs.only(rated)
     battles = inner.battles.sum(axis=1)
+    if votes.weight is not None:  # a vote that weighs more proves no more
+        battles = np.minimum(battles, effective(votes, inner, rated))
     variance = np.maximum(np.diag(found.values), found.naive / (battles + 1.0))
     values = found.values + np.diag(variance - np.diag(found.values))
     deviation = np.sqrt(variance)
@@ -69,7 +71,7 @@ def sandwich(votes, pairs, ratings, anchor, rng, clusters=AUTO):
     few = np.flatnonzero((battles < FEW_BATTLES) & ~fixed & (ratings.method == "bradley-terry"))
     if len(few):
         scale = np.full(len(few), dispersion(ratings.estimate, inner))
-        if ways:
+        if ways or votes.weight is not None:
             scale = np.maximum(scale, variance[few] / found.naive[few])
         lower[few], upper[few] = profile(inner, centre, anchor, few, scale)
         mean = anchor @ centre / anchor.sum()

@@ -17,9 +17,9 @@ MOST_NAMED = 5  # models in one sentence
 MOST_BOTH_BAD = 0.3  # of all votes: more of them is a warning
 
 
-def notes_of(votes, whole, method, by, groups, side="", first=None):
+def notes_of(votes, whole, method, by, groups, side="", first=None, sampled=""):
     """The notes of a board, a tuple of str: `whole` is its standings.Table, `side` the sentence of position.note,
-    `first` the fragility.Change of first place, where that was asked."""
+    `first` the fragility.Change of first place, where that was asked, `sampled` what sampling.note says."""
     if not len(votes):
         return ("No vote counts yet.", *_left_out(votes), *votes.notes)
     bent = side.startswith(ALARMS)
@@ -34,6 +34,7 @@ def notes_of(votes, whole, method, by, groups, side="", first=None):
         + _left_out(votes)
         + list(votes.notes)
         + _ungrouped(by, groups)
+        + [sampled] * bool(sampled)
         + _intervals(votes, whole, method)
         + [side] * (bool(side) and not bent)
         + [whole.remark] * bool(whole.remark)
@@ -169,9 +170,10 @@ def _intervals(votes, whole, method):
         )
     found = [" ".join(found)] if found else []
     if votes.weight is not None:
+        plain = "votes and wins" if whole.weighed_shares else "votes, wins and shares"
         found.append(
             f"Votes carry weights, {votes.weight.sum():,.0f} in all: ratings and intervals use them; the columns of "
-            "votes, wins and shares count every vote once."
+            f"{plain} count every vote once."
         )
     few = [row.model for row in whole.rows if whole.kinds.get(row.model) == LIKELIHOOD]
     if few:

@@ -57,10 +57,7 @@ def half_width(votes, pairs, estimate, rated, influence, ways=()):
     """Half the 95% interval of one number, which a unit of each parameter's score moves by `influence` [P]: a row of
     `inverse`, or a weighted sum of rows. In log odds; made as `covariance` and its intervals are, but in one sum a
     cluster, so that it costs little. Not below what 1/(n + 1) of the naive variance gives, n being all votes."""
-    models = len(estimate.score_a)
-    first, more = influence[:models], influence[models:]
-    moved = first[:, None, None] * estimate.score_a + first[None, :, None] * estimate.score_b
-    moved = moved + estimate.score_more @ more
+    moved = _moved(estimate, influence)
     inner = pairs.only(rated)
     squares = sided(inner) if votes.weight is None else _squared(votes, rated)
     least = influence @ estimate.information @ influence / (inner.battles.sum() / 2.0 + 1.0)
@@ -117,6 +114,37 @@ def table_meat(estimate, counts):
         meat[:models, models:], meat[models:, :models] = mixed, mixed.T
         meat[models:, models:] = np.einsum("abw,abwe,abwf->ef", counts, more, more)
     return meat
+
+
+def of_change(votes, weight, plain, weighed, rated, anchors, ways=()):
+    """Variances [R] of what weights `weight` [n] change in each rating less the anchor's mean, from the Estimates of
+    the same models without and with them and the two anchors' weights [R].
+
+    A vote with weight w moves the difference by w B' u' - B u: the variance of that of Hausman (1978), for estimates
+    neither of which need be efficient, so that it is never below zero. Votes are taken together by `ways`.
+    """
+    cells = _Cells.of(votes, plain, rated)
+    weight = weight if cells.inside is None else weight[cells.inside]
+    own = np.ones(len(cells.cell)) if cells.weight is None else cells.weight
+    codes = [codes_of(votes, part) for part in (*((way,) for way in ways), *([ways] if len(ways) > 1 else []))]
+    codes = [code if cells.inside is None else code[cells.inside] for code in codes]
+    found = np.zeros(len(rated))
+    before, after = (_influence(estimate, anchor) for estimate, anchor in zip((plain, weighed), anchors, strict=True))
+    for at in range(len(rated)):
+        moved = own * (
+            weight * _moved(weighed, after[at]).ravel()[cells.cell] - _moved(plain, before[at]).ravel()[cells.cell]
+        )
+        parts = [float((np.bincount(code[code >= 0], moved[code >= 0]) ** 2).sum() + (moved[code < 0] ** 2).sum())
+                 for code in codes] or [float((moved**2).sum())]  # fmt: skip
+        found[at] = max(parts[:2] + ([parts[0] + parts[1] - parts[2]] if len(parts) > 2 else []))
+    return found
+
+
+def _moved(estimate, influence):
+    """[R, R, 4]: how far a vote of each cell moves one number, which a unit of each score moves by `influence` [P]."""
+    first, more = influence[: len(estimate.score_a)], influence[len(estimate.score_a) :]
+    moved = first[:, None, None] * estimate.score_a + first[None, :, None] * estimate.score_b
+    return moved + estimate.score_more @ more
 
 
 @dataclass(frozen=True)
@@ -230,6 +258,13 @@ class _Cells:
             return summed
         further = [by_cluster(code, np.ascontiguousarray(estimate.score_more[..., e]), 1) for e in range(size - models)]
         return np.hstack([summed, *further])
+
+
+def effective(votes, pairs, rated):
+    """How many votes of equal weight the battles of each of the models `rated` are worth, [R]: Kish's (1965)
+    (sum of weights)^2 / sum of their squares. `pairs` are the weighted counts among these models."""
+    squares = _squared(votes, rated)
+    return pairs.battles.sum(axis=1) ** 2 / np.maximum(squares.sum(axis=(1, 2)) + squares.sum(axis=(0, 2)), 1e-300)
 
 
 def _squared(votes, rated):

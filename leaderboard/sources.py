@@ -15,10 +15,12 @@ import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
 from leaderboard import errors, remote
+from leaderboard.columns import chances
 from leaderboard.formats import FORMATS, arena, convert, interesting, recognise
 from leaderboard.parquet import Shards
 
@@ -27,7 +29,7 @@ TEXT = (
     *("vote_id", "prompt_id", "prompt", "category", "sub_category", "complexity", "voter", "voter_name", "mode"),
     *("image_a", "image_b", "pair_id", "signed_in", "gold"),
 )
-OPTIONAL = ("created_at", *TEXT, "extra")
+OPTIONAL = ("created_at", *TEXT, "extra", arena.PROBABILITY)
 EXCLUSION_COLUMNS = ("vote_id", "reason", "created_at")
 HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?(?::(\S+))?")
 SPLIT = re.compile(r"(.+)-\d{5}-of-\d{5}(-[0-9a-f]+)?\.parquet")  # as the `datasets` library names its shards
@@ -39,7 +41,8 @@ class Raw:
 
     `votes` has the names of the published table, whatever the format was; `left_out` counts by reason the rows that
     its format knows to be no votes, and `notes` says what a reader must know of it. A column is a list, a pyarrow
-    ChunkedArray or Coded (see leaderboard.columns); all of a table have one length.
+    ChunkedArray or Coded (see leaderboard.columns); all of a table have one length. `pair_probability` may be a function
+    that gives the column.
     """
 
     name: str
@@ -48,6 +51,22 @@ class Raw:
     revision: str | None = None
     left_out: dict = field(default_factory=dict)
     notes: tuple = ()
+
+    def probability(self, rows, order=None):
+        """What Votes.pair_probability is, for `rows` rows of which `order` says which count and in which order."""
+        if arena.PROBABILITY not in self.votes:
+            return None
+        name, column = self.name, self.votes[arena.PROBABILITY]
+
+        @cache
+        def read():  # it must not keep the other columns in memory
+            with saying(name):
+                found = chances(column() if callable(column) else column, arena.PROBABILITY)
+            if len(found) != rows:
+                raise errors.Unreadable(f"{name}: its files have changed since they were read")
+            return found if order is None else found[order]
+
+        return read
 
 
 def raw_of(name, columns, exclusions=None, revision=None, source_format=None):
@@ -103,8 +122,12 @@ def _one_line(error):
 def _shards(name, files, source_format, exclusions=None):
     """Parquet files of one table -> Raw, of whatever format."""
     shards = Shards(files)
-    wanted = recognise(shards.names(), source_format).COLUMNS
-    return raw_of(name, shards.columns(wanted), exclusions, source_format=source_format)
+    names = shards.names()
+    wanted = recognise(names, source_format).COLUMNS
+    raw = raw_of(name, shards.columns(wanted - {arena.PROBABILITY}), exclusions, source_format=source_format)
+    if arena.PROBABILITY in wanted & names:
+        raw.votes[arena.PROBABILITY] = lambda: shards.columns({arena.PROBABILITY})[arena.PROBABILITY]
+    return raw
 
 
 def _parquet(path, name, source_format):

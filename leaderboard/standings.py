@@ -17,6 +17,7 @@ from leaderboard.sandwich import two_sided
 from leaderboard.sequence import widening
 from leaderboard.tally import Pairs, tally
 
+KINDS = ("wins", "both_good", "both_bad")
 VOTE_FLOOR = 30  # with fewer votes a model is preliminary
 
 
@@ -55,7 +56,8 @@ class Table:
     of the hypothesis that the two best are equally good, None where there are too few votes to ask. `kinds` {rated
     model: how its interval was made}; `anytime` {rated model with FEW_BATTLES battles or more: the bounds of its
     confidence sequence}; `components`: what can be said of models that the rating leaves out (components.Component);
-    `remark`: what the method says of these votes in particular, empty where there is nothing to say.
+    `remark`: what the method says of these votes in particular, empty where there is nothing to say; `weighed_shares`:
+    win rates and acceptability use the votes' weights.
     """
 
     rows: tuple
@@ -67,14 +69,15 @@ class Table:
     anytime: dict
     components: tuple
     remark: str = ""
+    weighed_shares: bool = False
 
 
-def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
+def table(votes, pairs, method, rng, ticker=None, clusters=AUTO, weigh_shares=False):
     """Rank the models of `votes` that took part in a battle; `pairs` are the same votes' counts, each vote as one.
 
     `ticker` float64 [K] is their online Elo, where that is known already; `clusters` says which votes are taken
-    together (see leaderboard.clusters). Where votes carry weights, ratings and intervals use them; what a row counts
-    stays the plain number of votes.
+    together (see leaderboard.clusters). Where votes carry weights, ratings and intervals use them, and with
+    `weigh_shares` the win rate and the acceptability too; what a row counts stays the plain number of votes.
     """
     battles = pairs.battles.sum(axis=1)
     taking_part = np.flatnonzero(battles)
@@ -100,9 +103,11 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
                 centre = float(ratings.rating[model] + shift)
                 anytime[votes.models[model]] = (centre - float(half[at]), centre + float(half[at]))
         rank_lower[rated], rank_upper[rated] = simultaneous_ranks(ratings.rating[rated], spread.draws)
-    at_least = {}
+    at_least, bounding = {}, weighted
+    if votes.weight is not None:  # a vote that weighs more proves no more
+        bounding = Pairs(*(np.minimum(getattr(weighted, kind), getattr(pairs, kind)) for kind in KINDS))
     for model in taking_part:
-        bound = one_sided_bound(model, weighted, ratings)
+        bound = one_sided_bound(model, bounding, ratings)
         if bound is not None and ratings.status[model] == WINLESS:
             upper[model] = bound
         elif bound is not None:
@@ -110,7 +115,10 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
     rank = overlap_ranks(lower, upper)
     known_ticker = cache(lambda: elo_online(votes) if ticker is None else ticker)  # a look at every vote, so not yet
     good, bad = pairs.both_good.sum(axis=1), pairs.both_bad.sum(axis=1)
-    wins, met = pairs.wins.sum(axis=1), np.maximum(battles, 1)
+    wins = pairs.wins.sum(axis=1)
+    shares = weighted if weigh_shares else pairs
+    weight = shares.battles.sum(axis=1)
+    met = np.maximum(weight, 1e-300)
 
     def cells(column, kind=int):
         return column[taking_part].astype(kind).tolist()
@@ -132,8 +140,8 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
         "losses": cells(pairs.wins.sum(axis=0)),
         "both_good": cells(good),
         "both_bad": cells(bad),
-        "win_rate": cells((wins + 0.5 * (good + bad)) / met, float),
-        "acceptability": cells((battles - bad) / met, float),
+        "win_rate": cells(shares.score.sum(axis=1) / met, float),
+        "acceptability": cells((weight - shares.both_bad.sum(axis=1)) / met, float),
         "preliminary": cells(~established, bool),
     }
     rows = [Standing(*row) for row in zip(*columns.values(), strict=True)]
@@ -141,7 +149,8 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
     status = {votes.models[m]: ratings.status[m] for m in taking_part}
     gap_p = _gap(rows, status, pairs, votes.models, spread if len(rated) else None, rated)
     apart = components(votes, weighted, ratings, rng)
-    return Table(tuple(rows), status, at_least, clustered, gap_p, kinds, anytime, apart, ratings.remark)
+    return Table(tuple(rows), status, at_least, clustered, gap_p, kinds, anytime, apart, ratings.remark,
+                 weigh_shares)  # fmt: skip
 
 
 def two_best(rows, status):

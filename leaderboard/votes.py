@@ -7,6 +7,7 @@ not count (another mode, excluded, a model against itself, published twice) is c
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -39,7 +40,8 @@ class Votes:
     `weight` float64 [n] is what each vote counts in a rating, None where all count 1.
     `total` counts the rows of the source and `left_out` says by reason why some do not count; `notes` are sentences
     that a reader of these votes must know because of the source's format. `covariates` {name: float64 [n]} holds what
-    the source itself measured on the images, side a's less side b's, NaN where it did not.
+    the source itself measured on the images, side a's less side b's, NaN where it did not. `pair_probability()` is
+    float64 [n], NaN for a vote that has none; it may raise errors.BadNumber. None where the source knows of none.
     """
 
     models: tuple
@@ -70,6 +72,7 @@ class Votes:
     weight: np.ndarray | None = Later(None)
     notes: tuple = ()
     covariates: dict = field(default_factory=dict)
+    pair_probability: Callable | None = None
 
     def __len__(self):
         return len(self.winner)
@@ -88,6 +91,7 @@ class Votes:
             **{name: getattr(self, name).take(cut) for name in TEXT},
             weight=None if self.weight is None else column("weight"),
             covariates={name: values[cut()] for name, values in self.covariates.items()},
+            pair_probability=self.pair_probability and (lambda: self.pair_probability()[cut()]),
         )
 
     def split(self, codes, groups):
@@ -213,6 +217,7 @@ def _check(raw, mode):
         gold_tasks=gold_tasks,
         notes=tuple(raw.notes),
         covariates=covariates,
+        pair_probability=raw.probability(rows, order),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from leaderboard.board import DEFAULT_METHOD
 from leaderboard.clusters import AUTO
 from leaderboard.commands.common import source_options, study_of, write_sheets
+from leaderboard.sampling import AS_SERVED
 from leaderboard.sheet import Column
 from leaderboard.sheets import SHEETS
 
@@ -30,7 +31,7 @@ def options(parser, commands):
         help="every voter on a line, under the id of the source, in place of those who agreed to be named",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap behind alpha's interval (default 0)")
-    parser.set_defaults(method=DEFAULT_METHOD, clusters=AUTO, voter_cap=None, images=False)
+    parser.set_defaults(method=DEFAULT_METHOD, clusters=AUTO, voter_cap=None, sampling=AS_SERVED, images=False)
 
 
 def answer(options, out):

@@ -17,6 +17,7 @@ from leaderboard.formats import FORMATS
 from leaderboard.known import read_models
 from leaderboard.pictures import open_pictures
 from leaderboard.ratings import METHODS
+from leaderboard.sampling import AS_SERVED, SAMPLINGS
 from leaderboard.study import Study
 from leaderboard.votes import GROUPINGS, MAIN_MODE, read_votes, votes_from_rows
 
@@ -92,6 +93,13 @@ def rating_options(parser):
         "(default auto: whatever is known and repeats)",
     )
     parser.add_argument(
+        "--sampling",
+        choices=SAMPLINGS,
+        default=AS_SERVED,
+        help="as-served: every vote counts alike (default); reweighted: each weighs 1 / pair_probability, so that ratings, "
+        "win rates and intervals are those of pairs drawn alike (--show sampling has both)",
+    )
+    parser.add_argument(
         "--images",
         action="store_true",
         help="download the images of a data set on the Hub too, for what needs them (those of a folder or a ledger are "
@@ -126,6 +134,7 @@ def study_of(options, votes_needed=True):
         feedback=lambda: read_feedback(options.source, options.mode),
         clusters=options.clusters,
         voter_cap=options.voter_cap,
+        sampling=options.sampling,
     )
 
 

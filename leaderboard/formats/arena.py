@@ -6,10 +6,11 @@ NAME = "arena"
 ABOUT = "our own data set, and any plain file: model_a, model_b, winner; all else is optional"
 COVARIATES = ("brightness", "contrast", "saturation", "sharpness", "resolution", "file")  # see leaderboard.covariates
 MEASURED = tuple(f"{name}_{side}" for name in COVARIATES for side in "ab")
+PROBABILITY = "pair_probability"  # the one column that few ask for: Parquet files are read for it then
 NEEDS = frozenset({"model_a", "model_b", "winner"})
 COLUMNS = NEEDS | {
     *("vote_id", "prompt_id", "prompt", "category", "sub_category", "complexity", "voter", "voter_name", "mode"),
-    *("image_a", "image_b", "pair_id", "signed_in", "gold", "created_at", "extra"),
+    *("image_a", "image_b", "pair_id", "signed_in", "gold", "created_at", "extra", PROBABILITY),
     *MEASURED,
 }
 

@@ -11,6 +11,7 @@ from leaderboard.sheets.methods import methods, position
 from leaderboard.sheets.overview import categories, pairs, standings
 from leaderboard.sheets.rich import images, scores, weaknesses, weighted, words
 from leaderboard.sheets.rich_paired import criteria, explained, raters
+from leaderboard.sheets.sampling import sampling
 from leaderboard.sheets.speed import speed
 from leaderboard.sheets.verdicts import verdicts
 from leaderboard.sheets.voters import agreement, overlap, trusted, voters
@@ -24,6 +25,7 @@ SHEETS = {
     "overlap": overlap,
     "voters": voters,
     "trusted": trusted,
+    "sampling": sampling,
     "history": history,
     "controlled": controlled,
     "controls": controls,

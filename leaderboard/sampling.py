@@ -1,0 +1,239 @@
+"""Owns sampling: what it does to the ratings that some pairs of models were drawn more often than others.
+
+As served, every vote counts the same. Where scores follow Bradley-Terry that is right under any way to draw pairs that
+looks at earlier votes alone: the likelihood does not know how its pairs were drawn. Where they don't (some models suit
+others ill), a rating is an average over the opponents met, and who met whom decides which. The weights 1 / p of
+Horvitz & Thompson (1952), p being a vote's `pair_probability`, then give the ratings that pairs drawn alike would give:
+the estimate of Chatbot Arena (Chiang et al. 2024, section 4), for wider intervals. benchmarks/matchmaking.py has a case
+in which active sampling moves a rating by 11 Elo points and the weights move it back. Where the draws were alike but not
+always of the same pairs (p = 1 / their number), the weights count each pair that was offered once, not each battle.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from leaderboard import errors
+from leaderboard.clusters import AUTO, capped, check_known, chosen
+from leaderboard.columns import plural
+from leaderboard.ratings import METHODS, SCALE, anchor_weights
+from leaderboard.sandwich import Z95, of_change
+from leaderboard.standings import VOTE_FLOOR, Table, holm, table, two_sided
+from leaderboard.tally import Pairs, tally
+
+AS_SERVED, REWEIGHTED = "as-served", "reweighted"
+SAMPLINGS = (AS_SERVED, REWEIGHTED)
+MOST = 10.0  # times the mean: the most that a vote weighs
+WITHOUT_WEIGHTS, FALLBACK = ("elo",), "bradley-terry"
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How the pairs of n votes were drawn. `weight` float64 [n] has the mean 1; `known` votes have a probability, from
+    `lowest` to `highest` (None where none has), and `clipped` of them would weigh more than MOST. `effective` is how many
+    votes of equal weight they are worth: Kish's (1965) (sum of weights)^2 / sum of their squares. `alike`: every
+    probability is 1 / a whole number, as where pairs are drawn alike from those that could be shown."""
+
+    weight: np.ndarray
+    known: int
+    lowest: float | None
+    highest: float | None
+    clipped: int
+    effective: float
+    alike: bool
+
+    @property
+    def varies(self):
+        return self.known > 0 and self.highest > self.lowest * (1 + 1e-9)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A rated model's reweighted rating less the one as served, in Elo points, its 95% interval, and the two-sided
+    p-value of no difference but chance, Holm-corrected over the models."""
+
+    points: float
+    lower: float
+    upper: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Both boards by `method`, `served` and `reweighted`, the Change of each rated model (`changes`, by name), the
+    effective votes of each model (`effective`, by name) and how pairs were Drawn."""
+
+    method: str
+    served: Table
+    reweighted: Table
+    changes: dict
+    effective: dict
+    drawn: Drawn
+
+
+def drawn(votes):
+    """The Drawn of votes. A vote weighs (1 / p) / (the mean of 1 / p), at most MOST, then all are divided by their mean;
+    one without a probability weighs as the mean of the others does. Raises errors.BadNumber."""
+    none = np.full(len(votes), np.nan)
+    chance = none if votes.pair_probability is None else votes.pair_probability()
+    known = ~np.isnan(chance)
+    count = int(known.sum())
+    if not count:
+        return Drawn(np.ones(len(votes)), 0, None, None, 0, float(len(votes)), True)
+    inverse = 1.0 / chance[known]
+    weight = inverse / inverse.mean()
+    clipped = int((weight > MOST).sum())
+    every = np.ones(len(votes))
+    every[known] = np.minimum(weight, MOST)
+    every[known] /= every[known].mean()
+    low, high = float(chance[known].min()), float(chance[known].max())
+    alike = bool((np.abs(inverse - np.round(inverse)) < 1e-6 * inverse).all())
+    return Drawn(every, count, low, high, clipped, _worth(every), alike)
+
+
+def _worth(weight):
+    return float(weight.sum() ** 2 / max(float((weight**2).sum()), 1e-300))
+
+
+def weighed(votes, sampling=AS_SERVED, method=FALLBACK):
+    """The votes as `sampling`, one of SAMPLINGS, weighs them; weights that are there already are multiplied.
+
+    Raises errors.UnknownChoice for another word, for a method that knows no weights and for votes none of which has a
+    pair_probability, and errors.BadNumber.
+    """
+    if sampling not in SAMPLINGS:
+        raise errors.UnknownChoice(f"no sampling is called {sampling!r}; known are {', '.join(SAMPLINGS)}")
+    if sampling == AS_SERVED:
+        return votes
+    if method in WITHOUT_WEIGHTS:
+        raise errors.UnknownChoice(f"sampling {sampling}: the method {method} knows no weights; name another one")
+    found = drawn(votes)
+    if len(votes) and not found.known:
+        raise errors.UnknownChoice(f"sampling {sampling}: no vote has a pair_probability, so none can be weighed by it")
+    return _with(votes, found.weight)
+
+
+def _with(votes, weight):
+    return replace(votes, weight=weight if votes.weight is None else weight * votes.weight)
+
+
+def sampled(votes, method=FALLBACK, seed=0, clusters=AUTO, voter_cap=None):
+    """The Sampled of checked votes that `weighed` did not weigh yet; None where none has a pair_probability. A method
+    that knows no weights is replaced by Bradley-Terry. Raises errors.UnknownChoice and errors.BadNumber."""
+    check_known(votes, clusters, voter_cap)
+    found = drawn(votes)
+    if not found.known:
+        return None
+    votes = capped(votes, voter_cap)
+    method = FALLBACK if method in WITHOUT_WEIGHTS else method
+    other = _with(votes, found.weight)
+    counts = Pairs.of(tally(votes).total())
+    boards = [
+        table(part, counts, method, np.random.default_rng(seed), clusters=clusters, weigh_shares=part is other)
+        for part in (votes, other)
+    ]
+    return Sampled(method, *boards, _changes(votes, other, found.weight, method, *boards, clusters),
+                   _effective(other), found)  # fmt: skip
+
+
+def _effective(votes):
+    """{model: its votes' effective number}"""
+    sums = [
+        np.bincount(votes.model_a, power, len(votes.models)) + np.bincount(votes.model_b, power, len(votes.models))
+        for power in (votes.weight, votes.weight**2)
+    ]
+    worth = sums[0] ** 2 / np.maximum(sums[1], 1e-300)
+    return dict(zip(votes.models, worth.tolist(), strict=True))
+
+
+def _changes(votes, other, weight, method, served, reweighted, clusters):
+    """{rated model: Change}"""
+    counts = Pairs.of(tally(votes).total()).battles.sum(axis=1)
+    fits, anchors = [], []
+    for part in (votes, other):
+        pairs = Pairs.of(tally(part, weighted=part.weight is not None).total())
+        ratings = METHODS[method](part, pairs)
+        rated = ratings.rated
+        battles = np.zeros(len(counts))
+        battles[rated] = pairs.only(rated).battles.sum(axis=1)
+        fits.append(ratings)
+        anchors.append(anchor_weights(ratings, (counts >= VOTE_FLOOR) & np.isfinite(ratings.rating), battles))
+    rated = fits[0].rated
+    if not len(rated) or not np.array_equal(rated, fits[1].rated):
+        return {}
+    ways = chosen(votes, clusters, rated)
+    variance = of_change(votes, weight, *(fit.estimate for fit in fits), rated, anchors, ways)
+    before, after = ({row.model: row.rating for row in board.rows} for board in (served, reweighted))
+    names = [votes.models[at] for at in rated]
+    points = np.array([after[name] - before[name] for name in names])
+    error = SCALE * np.sqrt(variance)
+    still = error < 1e-6  # a model that is the whole anchor, or weights that are all alike
+    p = holm(
+        [1.0 if fixed else two_sided(float(d / e), np.inf) for d, e, fixed in zip(points, error, still, strict=True)]
+    )
+    return {
+        name: Change(float(d), float(d - Z95 * e), float(d + Z95 * e), float(q))
+        for name, d, e, q in zip(names, points, error, p, strict=True)
+    }
+
+
+def moved(found):
+    """(models whose displayed rank differs between the two boards of Sampled, as {name: (as served, reweighted)}, and
+    those whose rating moves by more than chance explains, the farthest first)."""
+    after = {row.model: row for row in found.reweighted.rows}
+    ranks = {row.model: (row.rank, after[row.model].rank) for row in found.served.rows
+             if row.rating is not None and row.rank != after[row.model].rank}  # fmt: skip
+    sure = [name for name, change in found.changes.items() if change.p < LEVEL]
+    return ranks, sorted(sure, key=lambda name: -abs(found.changes[name].points))
+
+
+def note(votes, sampling, method, seed=0, clusters=AUTO, voter_cap=None):
+    """What a board's reader must know of how its pairs were drawn, as one sentence or a few; empty where there is nothing
+    to say. `votes` are those that `weighed` got."""
+    try:
+        found = drawn(votes)
+    except errors.BadNumber as error:  # as served, nothing depends on it
+        return f"How pairs were drawn is not known: {error}."
+    if sampling == REWEIGHTED:
+        return _weighing(found)
+    if not found.varies or found.alike:
+        return ""
+    both = sampled(votes, method, seed, clusters, voter_cap)
+    ranks, sure = moved(both)
+    text = (
+        f"Pairs of models were not drawn alike: pair_probability is {found.lowest:.2%} to {found.highest:.2%}. While "
+        f"scores follow the model, ratings need no weights for that. Weighed by 1 / pair_probability, "
+    )
+    named = [f"{name} {before} to {after}" for name, (before, after) in list(ranks.items())[:5]]
+    more = f" and {plural(len(ranks) - 5, 'other', 'others')}" if len(ranks) > 5 else ""
+    text += f"ranks change: {', '.join(named)}{more}; " if named else "no rank changes; "
+    if sure:
+        first = both.changes[sure[0]]
+        text += (
+            f"{sure[0]} moves by {first.points:+.0f} points ({first.lower:+.0f} to {first.upper:+.0f}), more than chance "
+            "explains, so the ratings depend on who met whom"
+        )
+    else:
+        text += "no rating moves by more than chance explains"
+    return text + ". The sheet sampling has both boards."
+
+
+def _weighing(found):
+    text = (
+        f"Every vote weighs 1 / pair_probability, with the mean 1: ratings, intervals, win rates and acceptability are "
+        f"those of pairs drawn alike; the votes are worth {found.effective:,.0f} of equal weight."
+    )
+    return text + _left(found)
+
+
+def _left(found):
+    """What the weights leave out, as sentences."""
+    text = (
+        f" {plural(found.clipped, 'vote', 'votes')} ({found.clipped / found.known:.1%}) would weigh more than {MOST:g} "
+    )
+    text = text + "times the mean and are clipped there." if found.clipped else ""
+    missing = len(found.weight) - found.known
+    if missing:
+        text += f" {plural(missing, 'vote has', 'votes have')} no pair_probability and weigh 1."
+    return text
