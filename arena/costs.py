@@ -62,14 +62,17 @@ def costs(models: Sequence[ModelSettings], measured: Mapping[str, float], *, tfl
 
 def measured_seconds(ledger: Ledger) -> dict[str, float]:
     """The median seconds of each model's newest images, as far as they were made here and on the hardware of the
-    newest of them: what came from the dataset was made elsewhere."""
+    newest of them: what came from the dataset was made elsewhere. An image of a batch has but a share of a call's time:
+    it counts only where its model has none that were made alone."""
     last = ledger.one("SELECT hardware FROM images WHERE from_hub = 0 ORDER BY seq DESC LIMIT 1")
     if last is None:
         return {}
-    seconds: dict[str, list[float]] = {}
-    rows = ledger.all("SELECT model, seconds FROM images WHERE from_hub = 0 AND hardware = ? ORDER BY seq DESC LIMIT ?",
+    alone: dict[str, list[float]] = {}
+    shares: dict[str, list[float]] = {}
+    rows = ledger.all("SELECT model, seconds, json_extract(settings, '$.batch.images') AS n FROM images "
+                      "WHERE from_hub = 0 AND hardware = ? ORDER BY seq DESC LIMIT ?",
                       last["hardware"], 100 * LAST)  # fmt: skip
-    for model, took in rows:
-        if len(known := seconds.setdefault(model, [])) < LAST:
+    for model, took, n in rows:
+        if len(known := (shares if n else alone).setdefault(model, [])) < LAST:
             known.append(took)
-    return {model: statistics.median(known) for model, known in seconds.items()}
+    return {model: statistics.median(known) for model, known in {**shares, **alone}.items()}

@@ -41,11 +41,11 @@ class FakeBackend:
         for i, request in enumerate(requests):
             for step in range(STEPS):
                 if cancelled():
-                    raise GenerationCancelled("The request was withdrawn.")
+                    raise _with(results, GenerationCancelled("The request was withdrawn."))
                 time.sleep(self._seconds / STEPS)
                 progress((i * STEPS + step + 1) / (len(requests) * STEPS))
             if request.model.id in self._failures:
-                raise self._failures[request.model.id]
+                raise _with(results, self._failures[request.model.id])
             results.append(self._picture(request))
             self.made.append(request)
         return results
@@ -67,3 +67,8 @@ class FakeBackend:
         picture = Pillow.frombytes("RGB", (4, 4), colours).resize(size, Pillow.Resampling.NEAREST)
         return Generated(picture, self._seconds, {"pipeline": "Fake", "arguments": dict(settings)},
                          request.model.revision or "fake", "none (fake)")  # fmt: skip
+
+
+def _with(results: list[Generated], error: GenerationError) -> GenerationError:
+    error.made = dict(enumerate(results))
+    return error

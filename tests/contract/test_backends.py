@@ -143,6 +143,33 @@ def test_a_withdrawn_request_ends_soon(world):
     assert run(backend, [Request(one, PROMPT, 1)]), "the backend goes on working"
 
 
+def test_how_many_at_once_is_what_the_row_says_and_known_before_the_model_is_there(world):
+    backend, one, _ = world
+    told = {"http": {"in_flight": 7}, "fake": {}}.get(one.backend, {"batch": 7})
+    row = one.model_copy(update=told)
+    fresh = make_backend(one.backend, config_dir=Path("not/there"))
+    assert [b.takes(row) for b in (fresh, backend)] == [7 if told else 1] * 2
+    assert backend.takes(one) == (4 if one.backend == "http" else 1), "a CPU gains nothing by more"
+    fresh.close()
+
+
+def test_what_was_finished_when_a_call_failed_comes_with_the_error(world, server):
+    """Requests go out in turn; the third fails, or is withdrawn."""
+    backend, one, _ = world
+    row, heard = one.model_copy(update={"in_flight": 1} if one.backend == "http" else {}), [0.0]
+    requests = [Request(row, PROMPT, seed) for seed in range(3)]
+    with pytest.raises(GenerationCancelled) as caught:
+        run(
+            backend,
+            requests,
+            progress=heard.append,
+            cancelled=lambda: heard[-1] >= (0.58 if row.backend == "http" else 0.7),
+        )
+    made = caught.value.made
+    assert list(made) in ([0], [0, 1])
+    assert pixels(made.values()) == pixels(run(backend, requests[: len(made)]))
+
+
 def test_a_model_that_cannot_be_had_is_a_typed_error_that_does_not_name_it(house, server):
     missing = row("secret-name", "not-there/secret-name/x", "diffusers")
     away = row("secret-name", server.url + "/status/404/secret-name", "http")
