@@ -21,13 +21,13 @@ from leaderboard.gains import gains_of
 from leaderboard.live import LiveBoard
 from leaderboard.pictures import KNOWN, Picture, Pictures
 from leaderboard.ratings import CENTRE, ELO_K
+from leaderboard.rich import Rich
 
 if TYPE_CHECKING:
     from arena.bank import Bank
     from arena.config import ArenaConfig
     from arena.ledger import Ledger
     from leaderboard.board import Leaderboard
-    from leaderboard.feedback import Feedback
     from leaderboard.study import Study
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ TICKED = ("vote_id", "model_a", "model_b", "winner", "mode", "extra")  # what th
 GAINS_SECONDS = 20.0  # between two computations of what the next votes are worth
 JUDGED = ("vote_id", "battle_id", "voter", "mode", "model_a", "model_b", "winner", "image_a", "image_b", "extra",
           "prompt_id", "category", "sub_category", "complexity")  # what feedback needs of its vote  # fmt: skip
+GLANCE = 0.25  # seconds that a reader waits for feedback to be read again
+IDLE = 9.0  # times as long as reading took, nothing is read again: a tenth of a core at most
 REMEMBERED = 1000  # changes kept for reveals that are still under way
 
 Change = dict[str, dict[str, float]]
@@ -128,11 +130,59 @@ class Gallery:
             return None
 
 
-def _feedback(ledger: Ledger) -> Feedback:
-    """All feedback that is on disk now, with the votes that it goes with."""
-    votes = (row for _, row in ledger.votes_after(0, JUDGED))
-    exclusions = (row for _, row in ledger.exclusions_after(0))
-    return feedback_from_rows((row for _, row in ledger.feedback_after(0)), votes, exclusions, source="ledger")
+class Heard:
+    """What the ledger's feedback says, read again in the background when more came: a reader waits for the first time
+    only, and sees what was heard last until the next is worked out. Then `renewed()` is called."""
+
+    def __init__(self, ledger: Ledger, live: LiveBoard, pictures: Pictures | None) -> None:
+        self._ledger, self._live, self._pictures = ledger, live, pictures
+        self._rich: Rich | None = None
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._at, self._wanted = (0, 0), False  # the last feedback and exclusion that were seen; whether to read again
+        self._next = -math.inf  # when that may be
+
+    def rich(self) -> Rich:
+        """What was heard last."""
+        with self._lock:
+            if self._rich is None:
+                self._rich = self._read()
+            return self._rich
+
+    def look(self, exclusions: int) -> None:
+        """Read again where feedback came, or where an exclusion may have taken some back; for GLANCE seconds a caller
+        waits for it, so that a small arena shows feedback at once."""
+        given = self._ledger.feedback_after(self._at[0])
+        at = (given[-1][0] if given else self._at[0], exclusions)
+        if at != self._at:
+            self._at, self._wanted = at, at[0] > 0
+        due = self._wanted and time.monotonic() >= self._next
+        if due and self._reading.acquire(blocking=False):  # let go by the thread
+            self._wanted = False
+            thread = threading.Thread(target=self._renew, name="feedback", daemon=True)
+            thread.start()
+            thread.join(GLANCE)
+
+    def _renew(self) -> None:
+        begun = time.monotonic()
+        try:
+            rich = self._read()
+            rich.models(), rich.groups, rich.missed_words  # whoever looks finds the slow parts done
+            self._rich = rich
+        except Exception:  # whoever asks next reads it themselves, and is told
+            log.exception("feedback could not be read")
+            self._rich = None
+        finally:
+            self._live.renew()
+            now = time.monotonic()
+            self._next = now + IDLE * (now - begun)
+            self._reading.release()
+
+    def _read(self) -> Rich:
+        votes = (row for _, row in self._ledger.votes_after(0, JUDGED))
+        exclusions = (row for _, row in self._ledger.exclusions_after(0))
+        rows = (row for _, row in self._ledger.feedback_after(0))
+        feedback = feedback_from_rows(rows, votes, exclusions, source="ledger")
+        return Rich(feedback, self._live.study().votes, pictures=self._pictures)
 
 
 class Standings:
@@ -144,7 +194,8 @@ class Standings:
         self._changes: deque[tuple[str, Change]] = deque(maxlen=REMEMBERED)
         # (last vote, last exclusion) that each has taken in. The board does so when it is looked at, so that a
         # vote waits for the ticker only.
-        self._board_at, self._board_lock, self._feedback_at = (0, 0), threading.Lock(), 0
+        self._board_at, self._board_lock = (0, 0), threading.Lock()
+        self._heard: Heard | None = None
         self._elo_at, self._elo_lock = (0, 0), threading.Lock()
         self._models: list[str] = []
         self._gains: dict[tuple[str, str], float] | None = None
@@ -156,7 +207,8 @@ class Standings:
                         "parameters_b": m.parameters_b, "memory_gb": m.memory_gb, "demo": m.demo}
                  for m in config.models}  # fmt: skip
         pictures = Pictures(lambda: Gallery(ledger, bank), PATIENCE) if bank is not None else None
-        self._live = LiveBoard(models=known, pictures=pictures, feedback=lambda: _feedback(ledger))
+        self._live = LiveBoard(models=known, pictures=pictures, feedback=lambda: self._heard.rich())
+        self._heard = Heard(ledger, self._live, pictures)
         self._models = sorted(m.id for m in config.contenders)
         self._ledger = ledger
         with self._elo_lock:
@@ -173,9 +225,8 @@ class Standings:
             self._live.add(votes)  # what it can't take stays to be refused aloud at every look
             self._live.exclude(exclusions)
             self._board_at = ends
-            if self._ledger is not None and (given := self._ledger.feedback_after(self._feedback_at)):
-                self._feedback_at = given[-1][0]
-                self._live.renew()
+            if self._heard is not None:
+                self._heard.look(ends[1])
         return self._live.study()
 
     def ticker(self, vote: dict[str, Any] | None) -> Change | None:
