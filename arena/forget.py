@@ -75,7 +75,7 @@ class Eraser:
         self._from_ledger(voter, votes, done)
         self._from_disk(voter, done)
         self.ledger.scrub()
-        self._publisher.publish_now()  # the ids go first: with them every replica knows
+        self._publisher.publish_now(images=self._hub is not None)  # the ids go first: with them every replica knows
         if self._hub:
             self._from_dataset(voter, done)
             self._hub.files.squash()

@@ -3,7 +3,8 @@
 This takes the place of huggingface_hub's CommitScheduler, which loses rows when the Hub fails at the wrong
 moment. Here the ledger is what is true: rows are sealed on the local disk first, a commit is only repeated, never
 made up anew, and a shard counts as published when the Hub lists its hash. So no row is lost or doubled however
-a request, or this process, ends. Where no Hub is configured the same shards and card are kept in the folder.
+a request, or this process, ends. Where no Hub is configured the same shards and card are kept in the folder; pictures,
+which the bank has already, only when somebody asks for that.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Publisher:
         self._flushed: bool | None = None  # by `close`
         self._last_commit: int | None = None
         self._last_error: str | None = None
+        self._without: list[str] = []  # images of this round that the bank cannot give
 
     def start(self) -> None:
         """Publish from now on, every `every_seconds` when there is something new. The Hub may be absent."""
@@ -87,9 +89,10 @@ class Publisher:
             if self._compactor:
                 threading.Thread(target=self._keep_up, args=(self._compactor,), name="upkeep", daemon=True).start()
 
-    def publish_now(self) -> PublishReport:
-        """Seal what is new and commit all that is pending. Raises PublishError; what was not published is kept."""
-        return self._round(commits=None)
+    def publish_now(self, *, images: bool = True) -> PublishReport:
+        """Seal what is new, of `images` too, and commit all that is pending. Raises PublishError; what was not published
+        is kept."""
+        return self._round(commits=None, images=images)
 
     def compact_now(self, *, today: bool = False) -> CompactReport:
         """Make small shards of the dataset into large ones; with `today`, those of the unfinished day too. Raises
@@ -132,7 +135,7 @@ class Publisher:
             if time.monotonic() < self._pace.next:  # somebody published meanwhile
                 continue
             try:
-                self._round(commits=self._pace.left(time.monotonic()))
+                self._round(commits=self._pace.left(time.monotonic()), images=self._hub.dataset is not None)
             except PublishError as error:
                 log.warning("not published: %s", error)
 
@@ -140,7 +143,7 @@ class Publisher:
         wait = 0.25
         while (left := end - time.monotonic()) > 0:
             try:
-                self._round(commits=None, patience=left)
+                self._round(commits=None, images=self._hub.dataset is not None, patience=left)
                 self._flushed = True
                 return
             except PublishError as error:
@@ -180,13 +183,14 @@ class Publisher:
 
     # -- a round -------------------------------------------------------------------------------------------
 
-    def _round(self, *, commits: int | None, patience: float = -1) -> PublishReport:
-        """Push what earlier rounds left, seal what is new, push that; at most `commits` commits."""
+    def _round(self, *, commits: int | None, images: bool, patience: float = -1) -> PublishReport:
+        """Push what earlier rounds left, seal what is new, push that; at most `commits` commits. Without `images` those
+        that are new wait in the ledger and the bank for another round."""
         if not self._turn.acquire(timeout=patience):
             raise PublishError("an earlier request to the Hub is still unanswered")
         try:
             with self._folder.alone():
-                report = self._push_and_seal(commits)
+                report = self._push_and_seal(commits, images)
         except Exception as error:
             self._last_error = without_secrets(str(error)) or type(error).__name__
             self._pace.failed(time.monotonic(), getattr(error, "retry_after", 0.0))
@@ -198,14 +202,18 @@ class Publisher:
             self._pace.succeeded(time.monotonic())
             return report
         finally:
+            if self._without:
+                log.warning("%d images are published without their pictures, which are missing or damaged in the bank; "
+                            "the first is %s", len(self._without), self._without[0])  # fmt: skip
+                self._without = []
             self._turn.release()
 
-    def _push_and_seal(self, commits: int | None) -> PublishReport:
+    def _push_and_seal(self, commits: int | None, images: bool) -> PublishReport:
         pending = self._ledger.pending_shards()
         self._folder.settle(pending)
         # While the Hub fails, new rows wait in the ledger, not in ever more small shards.
         before = self._push(pending, commits, tried=True)
-        sealed = self._seal()
+        sealed = self._seal(images)
         if (tables := self._folder.tables()) and (card := self._card(tables, self._folder.card(), None)):
             self._folder.write_card(card)
         left = None if commits is None else commits - before.commits
@@ -213,16 +221,20 @@ class Publisher:
         return replace(after, sealed_rows=sum(shard.rows for shard in sealed), commits=before.commits + after.commits,
                        published_rows=before.published_rows + after.published_rows)  # fmt: skip
 
-    def _seal(self) -> list[Shard]:
+    def _seal(self, images: bool) -> list[Shard]:
         sealed = []
-        for table in TABLES:
+        for table in TABLES if images else [table for table in TABLES if table != "images"]:
             while rows := self._ledger.unsealed(table, ROWS.get(table, ROWS_OTHERWISE)):
                 sealed.append(self._folder.seal(table, self._whole(table, rows), int(self._clock() * 1000)))
         return sealed
 
     def _whole(self, table: str, rows: Sequence[tuple[int, Row]]) -> Sequence[tuple[int, Row]]:
         """Rows of the ledger as they are published, the first ones of them: as many as go into a shard."""
-        return list(with_images(rows, self._bank.read)) if table == "images" else rows
+        if table != "images":
+            return rows
+        whole = list(with_images(rows, self._bank.read))
+        self._without += [row["image_id"] for _, row in whole if row["image"] is None]
+        return whole
 
     def _mend(self, shard: Shard) -> list[Shard]:
         """What is pending in place of a shard whose file is gone or changed on the disk: the same again from the
