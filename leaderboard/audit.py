@@ -10,7 +10,7 @@ from leaderboard.clusters import AUTO, capped, check_known, codes_of
 from leaderboard.ratings import CENTRE, METHODS, SCALE, anchor_weights
 from leaderboard.sandwich import Z95
 from leaderboard.standings import VOTE_FLOOR, Table, table
-from leaderboard.tally import Pairs, tally
+from leaderboard.tally import Pairs, tally, weighing
 
 DIFFERS = 0.2  # widths that differ by more are pointed out
 AUDITED = "bradley-terry"
@@ -57,7 +57,7 @@ def audit(votes, method=AUDITED, seed=0, clusters=AUTO, voter_cap=None):
     rated = ratings.rated
     inner = weighted.only(rated)
     battles = np.zeros(len(votes.models))
-    battles[rated] = inner.battles.sum(axis=1)
+    battles[rated] = weighing(votes, pairs, weighted).only(rated).battles.sum(axis=1)
     anchor = anchor_weights(ratings, pairs.battles.sum(axis=1) >= VOTE_FLOOR, battles)
     strength = ratings.rating[rated] / SCALE
     rng = np.random.default_rng([seed, 1])

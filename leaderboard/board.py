@@ -134,19 +134,19 @@ def build(
     if method not in METHODS:
         raise errors.UnknownChoice(f"no method is called {method!r}; known are {', '.join(METHODS)}")
     check_known(votes, clusters, voter_cap)
-    served, weigh = votes, sampling != AS_SERVED
+    served = votes
     votes = capped(weighed(votes, sampling, method), voter_cap)
     counts = tally(votes, by)
     names, codes = group_of(votes, by)
     overall = Pairs.of(counts.total())
-    whole = table(votes, overall, method, np.random.default_rng(seed), clusters=clusters, weigh_shares=weigh)
+    whole = table(votes, overall, method, np.random.default_rng(seed), clusters=clusters)
     tables = {}
     if names != (UNGROUPED,):
         for at, (name, part) in enumerate(zip(names, votes.split(codes, len(names)), strict=True)):
             if counts.counts[at].any():
                 rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
                 pairs = Pairs.of(counts.counts[at])
-                tables[name] = table(part, pairs, method, rng, clusters=clusters, weigh_shares=weigh)
+                tables[name] = table(part, pairs, method, rng, clusters=clusters)
     verdict = verdicts(tables)
     groups = {
         name: Group(int(counts.counts[at].sum()), tables[name].rows, verdict[name])

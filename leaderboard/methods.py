@@ -8,7 +8,7 @@ from leaderboard.clusters import AUTO, chosen
 from leaderboard.ratings import METHODS, SCALE, SCALES, anchored
 from leaderboard.sandwich import half_width, inverse
 from leaderboard.standings import VOTE_FLOOR
-from leaderboard.tally import Pairs, tally
+from leaderboard.tally import Pairs, tally, weighing
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class View:
 
 def views(votes, clusters=AUTO):
     """{method: View} of checked votes, with their weights where they have any. Raises NotConverged."""
-    counts = tally(votes).total()
-    pairs = Pairs.of(counts if votes.weight is None else tally(votes, weighted=True).total())
-    enough = Pairs.of(counts).battles.sum(axis=1) >= VOTE_FLOOR
-    return {name: _view(name, votes, pairs, enough, clusters) for name in METHODS}
+    plain = Pairs.of(tally(votes).total())
+    pairs = plain if votes.weight is None else Pairs.of(tally(votes, weighted=True).total())
+    return {name: _view(name, votes, pairs, plain, clusters) for name in METHODS}
 
 
-def _view(method, votes, pairs, enough, clusters):
+def _view(method, votes, pairs, plain, clusters):
     found = METHODS[method](votes, pairs)
-    rating, anchor = anchored(found, enough & np.isfinite(found.rating), pairs)
+    enough = (plain.battles.sum(axis=1) >= VOTE_FLOOR) & np.isfinite(found.rating)
+    rating, anchor = anchored(found, enough, weighing(votes, plain, pairs))
     place = np.zeros(len(rating), np.int64)
     rated = rating[found.rated]
     place[found.rated] = 1 + (rated[None, :] > rated[:, None] + 1e-6).sum(axis=1)

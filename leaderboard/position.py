@@ -16,7 +16,7 @@ from leaderboard.ratings import CENTRE, SCALE, SCORES, Estimate, anchored, bradl
 from leaderboard.ratings.base import feasible, grounded, laplacian, maximise
 from leaderboard.sandwich import Z95, covariance, half_width, inverse
 from leaderboard.standings import VOTE_FLOOR
-from leaderboard.tally import Pairs, tally
+from leaderboard.tally import Pairs, tally, weighing
 from leaderboard.votes import A_WINS, B_WINS, BOTH_GOOD
 
 MATTERS = 0.25  # of an interval's half-width: an error of that size lowers the coverage of a 95% interval to 92%
@@ -123,7 +123,7 @@ def position(votes, counts=None, clusters=AUTO):
         return Position(**known | blank, without=nobody, fitted=nobody, unknown=why)
     inner = pairs.only(rated)
     established = (battles >= VOTE_FLOOR) & np.isfinite(plain.rating)
-    without, anchor = anchored(plain, established, pairs)
+    without, anchor = anchored(plain, established, weighing(votes, Pairs.of(counts), pairs))
     if why := _unknown(inner.counts):
         low, high = wilson(first, first + second)
         blank["alarm"] = low > 0.5 or high < 0.5

@@ -19,7 +19,7 @@ from leaderboard.columns import plural
 from leaderboard.ratings import METHODS, SCALE, anchor_weights
 from leaderboard.sandwich import Z95, of_change
 from leaderboard.standings import VOTE_FLOOR, Table, holm, table, two_sided
-from leaderboard.tally import Pairs, tally
+from leaderboard.tally import Pairs, tally, weighing
 
 AS_SERVED, REWEIGHTED = "as-served", "reweighted"
 SAMPLINGS = (AS_SERVED, REWEIGHTED)
@@ -115,7 +115,7 @@ def weighed(votes, sampling=AS_SERVED, method=FALLBACK):
 
 
 def _with(votes, weight):
-    return replace(votes, weight=weight if votes.weight is None else weight * votes.weight)
+    return replace(votes, weight=weight if votes.weight is None else weight * votes.weight, reweighted=True)
 
 
 def sampled(votes, method=FALLBACK, seed=0, clusters=AUTO, voter_cap=None):
@@ -125,14 +125,12 @@ def sampled(votes, method=FALLBACK, seed=0, clusters=AUTO, voter_cap=None):
     found = drawn(votes)
     if not found.known:
         return None
-    votes = capped(votes, voter_cap)
+    if voter_cap is not None:  # the cap on both sides, shares and the common mean alike
+        votes = replace(capped(votes, voter_cap), reweighted=True)
     method = FALLBACK if method in WITHOUT_WEIGHTS else method
     other = _with(votes, found.weight)
     counts = Pairs.of(tally(votes).total())
-    boards = [
-        table(part, counts, method, np.random.default_rng(seed), clusters=clusters, weigh_shares=part is other)
-        for part in (votes, other)
-    ]
+    boards = [table(part, counts, method, np.random.default_rng(seed), clusters=clusters) for part in (votes, other)]
     return Sampled(method, *boards, _changes(votes, other, found.weight, method, *boards, clusters),
                    _effective(other), found)  # fmt: skip
 
@@ -149,14 +147,14 @@ def _effective(votes):
 
 def _changes(votes, other, weight, method, served, reweighted, clusters):
     """{rated model: Change}"""
-    counts = Pairs.of(tally(votes).total()).battles.sum(axis=1)
-    fits, anchors = [], []
+    plain = Pairs.of(tally(votes).total())
+    counts, fits, anchors = plain.battles.sum(axis=1), [], []
     for part in (votes, other):
         pairs = Pairs.of(tally(part, weighted=part.weight is not None).total())
         ratings = METHODS[method](part, pairs)
         rated = ratings.rated
         battles = np.zeros(len(counts))
-        battles[rated] = pairs.only(rated).battles.sum(axis=1)
+        battles[rated] = weighing(part, plain, pairs).only(rated).battles.sum(axis=1)
         fits.append(ratings)
         anchors.append(anchor_weights(ratings, (counts >= VOTE_FLOOR) & np.isfinite(ratings.rating), battles))
     rated = fits[0].rated

@@ -15,7 +15,7 @@ from leaderboard.ranks import overlap_ranks, simultaneous_ranks
 from leaderboard.ratings import CENTRE, METHODS, UNBEATEN, WINLESS, anchor_weights, elo_online
 from leaderboard.sandwich import two_sided
 from leaderboard.sequence import widening
-from leaderboard.tally import Pairs, tally
+from leaderboard.tally import Pairs, tally, weighing
 
 KINDS = ("wins", "both_good", "both_bad")
 VOTE_FLOOR = 30  # with fewer votes a model is preliminary
@@ -72,12 +72,13 @@ class Table:
     weighed_shares: bool = False
 
 
-def table(votes, pairs, method, rng, ticker=None, clusters=AUTO, weigh_shares=False):
+def table(votes, pairs, method, rng, ticker=None, clusters=AUTO):
     """Rank the models of `votes` that took part in a battle; `pairs` are the same votes' counts, each vote as one.
 
     `ticker` float64 [K] is their online Elo, where that is known already; `clusters` says which votes are taken
-    together (see leaderboard.clusters). Where votes carry weights, ratings and intervals use them, and with
-    `weigh_shares` the win rate and the acceptability too; what a row counts stays the plain number of votes.
+    together (see leaderboard.clusters). Where votes carry weights, ratings and intervals use them, and where
+    they were weighed by leaderboard.sampling the win rate and the acceptability, too; what a row counts stays the plain
+    number of votes.
     """
     battles = pairs.battles.sum(axis=1)
     taking_part = np.flatnonzero(battles)
@@ -92,7 +93,9 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO, weigh_shares=Fa
     if len(rated):
         inner = np.zeros(count)
         inner[rated] = weighted.only(rated).battles.sum(axis=1)
-        weights = anchor_weights(ratings, established, inner)
+        mean = np.zeros(count)
+        mean[rated] = weighing(votes, pairs, weighted).only(rated).battles.sum(axis=1)
+        weights = anchor_weights(ratings, established, mean)
         shift = CENTRE - float(ratings.rating[rated] @ weights / weights.sum())
         spread = INTERVALS[method](votes, weighted, ratings, weights, rng, clusters)
         lower[rated], upper[rated], clustered = spread.lower, spread.upper, spread.clustered
@@ -116,7 +119,7 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO, weigh_shares=Fa
     known_ticker = cache(lambda: elo_online(votes) if ticker is None else ticker)  # a look at every vote, so not yet
     good, bad = pairs.both_good.sum(axis=1), pairs.both_bad.sum(axis=1)
     wins = pairs.wins.sum(axis=1)
-    shares = weighted if weigh_shares else pairs
+    shares = weighted if votes.reweighted else pairs
     weight = shares.battles.sum(axis=1)
     met = np.maximum(weight, 1e-300)
 
@@ -149,8 +152,8 @@ def table(votes, pairs, method, rng, ticker=None, clusters=AUTO, weigh_shares=Fa
     status = {votes.models[m]: ratings.status[m] for m in taking_part}
     gap_p = _gap(rows, status, pairs, votes.models, spread if len(rated) else None, rated)
     apart = components(votes, weighted, ratings, rng)
-    return Table(tuple(rows), status, at_least, clustered, gap_p, kinds, anytime, apart, ratings.remark,
-                 weigh_shares)  # fmt: skip
+    remark, weighed = ratings.remark, votes.reweighted
+    return Table(tuple(rows), status, at_least, clustered, gap_p, kinds, anytime, apart, remark, weighed)
 
 
 def two_best(rows, status):

@@ -96,6 +96,12 @@ def tally(votes, by="category", weighted=False):
     return Tally(tuple(names), votes.models, counts)
 
 
+def weighing(votes, plain, weighted):
+    """Of two Pairs of votes, those whose battles weigh the models' common mean: the weighted ones, but where votes are
+    weighed for how they were drawn; both boards then have one zero, and a model's rating moves for its own votes."""
+    return plain if votes.reweighted else weighted
+
+
 @dataclass(frozen=True)
 class Pairs:
     """One group's counts without sides, each float64 [K, K]: at [i, j] what i did against j. `counts` [K, K, 4] are

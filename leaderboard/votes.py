@@ -37,7 +37,7 @@ class Votes:
     `pair_id` names the pair of images where the source has no image ids; `voter_name` is there for voters who
     agreed to be named; `signed_in` is "true" or "false". A vote whose `gold` names an outcome is a task with a
     known answer: it never counts; `gold_tasks` are its (voter, task, right).
-    `weight` float64 [n] is what each vote counts in a rating, None where all count 1.
+    `weight` float64 [n] is what each vote counts in a rating, None where all count 1; `reweighted`: by sampling.py, too.
     `total` counts the rows of the source and `left_out` says by reason why some do not count; `notes` are sentences
     that a reader of these votes must know because of the source's format. `covariates` {name: float64 [n]} holds what
     the source itself measured on the images, side a's less side b's, NaN where it did not. `pair_probability()` is
@@ -73,6 +73,7 @@ class Votes:
     notes: tuple = ()
     covariates: dict = field(default_factory=dict)
     pair_probability: Callable | None = None
+    reweighted: bool = False
 
     def __len__(self):
         return len(self.winner)
