@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ JUDGED = ("vote_id", "battle_id", "voter", "mode", "model_a", "model_b", "winner
           "prompt_id", "category", "sub_category", "complexity")  # what feedback needs of its vote  # fmt: skip
 GLANCE = 0.25  # seconds that a reader waits for feedback to be read again
 IDLE = 9.0  # times as long as reading took, nothing is read again: a tenth of a core at most
+AT_ONCE = 20_000  # votes that are taken in together: a million as dicts would need gigabytes
 REMEMBERED = 1000  # changes kept for reveals that are still under way
 
 Change = dict[str, dict[str, float]]
@@ -178,7 +179,7 @@ class Heard:
             self._reading.release()
 
     def _read(self) -> Rich:
-        votes = (row for _, row in self._ledger.votes_after(0, JUDGED))
+        votes = self._ledger.votes_with_feedback(JUDGED)
         exclusions = (row for _, row in self._ledger.exclusions_after(0))
         rows = (row for _, row in self._ledger.feedback_after(0))
         feedback = feedback_from_rows(rows, votes, exclusions, source="ledger")
@@ -221,10 +222,10 @@ class Standings:
     def study(self) -> Study:
         """The Study of all votes and feedback that are on disk now; the same one until more came in."""
         with self._board_lock:
-            votes, exclusions, ends = self._since(self._board_at)
-            self._live.add(votes)  # what it can't take stays to be refused aloud at every look
-            self._live.exclude(exclusions)
-            self._board_at = ends
+            for votes, exclusions, ends in self._since(self._board_at):
+                self._live.add(votes)  # what it can't take stays to be refused aloud at every look
+                self._live.exclude(exclusions)
+                self._board_at = ends
             if self._heard is not None:
                 self._heard.look(ends[1])
         return self._live.study()
@@ -259,20 +260,22 @@ class Standings:
             self._gains_lock.release()
 
     def _tick(self) -> None:
-        votes, exclusions, self._elo_at = self._since(self._elo_at, TICKED)
-        for row in votes:
-            if row["mode"] == "anonymous" and '"gold":' not in row["extra"]:  # a known answer is no result
-                change = self._elo.take(row["vote_id"], row["model_a"], row["model_b"], row["winner"])
-                self._changes.append((row["vote_id"], change))
-        self._elo.exclude(exclusions)
+        for votes, exclusions, ends in self._since(self._elo_at, TICKED):
+            self._elo_at = ends
+            for row in votes:
+                if row["mode"] == "anonymous" and '"gold":' not in row["extra"]:  # a known answer is no result
+                    change = self._elo.take(row["vote_id"], row["model_a"], row["model_b"], row["winner"])
+                    self._changes.append((row["vote_id"], change))
+            self._elo.exclude(exclusions)
 
     def _since(self, at: tuple[int, int], columns: Collection[str] | None = None
-               ) -> tuple[list[dict], list[dict], tuple[int, int]]:  # fmt: skip
-        """(votes, exclusions) of the ledger after the two places `at`, and the places to go on from."""
-        if self._ledger is None:
-            return [], [], at
-        # In this order: an exclusion's vote is always taken in before it.
-        exclusions = self._ledger.exclusions_after(at[1])
-        votes = self._ledger.votes_after(at[0], columns)
-        ends = (votes[-1][0] if votes else at[0], exclusions[-1][0] if exclusions else at[1])
-        return [row for _, row in votes], [row for _, row in exclusions], ends
+               ) -> Iterator[tuple[list[dict], list[dict], tuple[int, int]]]:  # fmt: skip
+        """(votes, exclusions) of the ledger after the two places `at`, some at a time, each with the places to go on
+        from. An exclusion may come before its vote."""
+        more = self._ledger is not None
+        while more:
+            exclusions = self._ledger.exclusions_after(at[1])
+            votes = self._ledger.votes_after(at[0], columns, AT_ONCE)
+            more = len(votes) == AT_ONCE
+            at = (votes[-1][0] if votes else at[0], exclusions[-1][0] if exclusions else at[1])
+            yield [row for _, row in votes], [row for _, row in exclusions], at

@@ -189,9 +189,16 @@ class Ledger(Database):
         row = self.one("SELECT * FROM votes WHERE battle_id = ?", battle_id)
         return to_vote(row) if row else None
 
-    def votes_after(self, seq: int, columns: Collection[str] | None = None) -> list[tuple[int, dict[str, Any]]]:
-        """(seq, published row) of votes after `seq`, in the order in which they came here; all `columns` by default."""
-        return self._published("votes", seq, -1, columns=columns)
+    def votes_after(self, seq: int, columns: Collection[str] | None = None, limit: int = -1
+                    ) -> list[tuple[int, dict[str, Any]]]:  # fmt: skip
+        """(seq, published row) of votes after `seq`, in the order in which they came here, `limit` of them at most; all
+        `columns` by default."""
+        return self._published("votes", seq, limit, columns=columns)
+
+    def votes_with_feedback(self, columns: Collection[str]) -> list[dict[str, Any]]:
+        """Those votes on whose battles feedback was given."""
+        where = "t.battle_id IN (SELECT battle_id FROM feedback) AND "
+        return [row for _, row in self._published("votes", 0, -1, where, columns)]
 
     def feedback_after(self, seq: int) -> list[tuple[int, dict[str, Any]]]:
         """(seq, published row) of feedback after `seq`, in the order in which it came here."""

@@ -112,8 +112,7 @@ class Shelf:
         """This battle was skipped, or can't be shown: its pair is free for others."""
         if self.overlap:
             with self._lock:
-                self.overlap.release(battle_id)
-                self._dry.clear()
+                self._dry.pop(self.overlap.release(battle_id), None)
 
     def look_again(self) -> None:
         """Pictures came, or prompts: what is under way and could not be served may be servable now."""

@@ -27,7 +27,7 @@ class Ledger:
         model_a, model_b = rng.sample(MODELS, 2)
         n = len(self.votes) + 1
         row = {"vote_id": f"v{n:05}", "model_a": model_a, "model_b": model_b, "winner": rng.choice(WINNERS), "mode": mode,
-               "created_at": 1_700_000_000_000 + n, "category": "Anime", "voter": f"u{n % 7}", "prompt_id": f"p{n % 5}"}  # fmt: skip
+               "created_at": 1_700_000_000_000 + n, "extra": "{}", "category": "Anime", "voter": f"u{n % 7}", "prompt_id": f"p{n % 5}"}  # fmt: skip
         self.votes.append((n, row))
         return row
 
@@ -35,8 +35,11 @@ class Ledger:
         n = len(self.exclusions) + 1
         self.exclusions.append((n, {"vote_id": vote_id, "reason": reason, "created_at": 1_800_000_000_000 + n}))
 
-    def votes_after(self, seq: int, columns=None) -> list:
-        return self.votes[seq:]
+    def votes_after(self, seq: int, columns=None, limit=None) -> list:
+        return self.votes[seq:][:limit]
+
+    def votes_with_feedback(self, columns) -> list:
+        return []
 
     def exclusions_after(self, seq: int) -> list:
         return self.exclusions[seq:]
@@ -196,3 +199,25 @@ def test_feedback_is_in_the_study_as_soon_as_it_is_given(tmp_path):
     assert study.rich.image(first.image_a).scores["style"].mean == 2.0
     assert study.rich.image(first.image_a).words[0].marked == 1
     assert study.rich.size(first.image_a) == (32, 24), "from the bank"
+
+
+def test_many_votes_are_taken_in_some_at_a_time(ledger, tmp_path, arena_yaml, monkeypatch):
+    monkeypatch.setattr("standings.AT_ONCE", 7)
+    rng, asked, votes_after = random.Random(4), [], ledger.votes_after
+
+    def watched(seq, columns=None, limit=None):
+        asked.append(limit)
+        return votes_after(seq, columns, limit)
+
+    for _ in range(45):
+        ledger.vote(rng)
+    for vote_id in ("v00003", "v00044", "v00060"):
+        ledger.exclude(vote_id)
+    ledger.votes_after = watched
+    found = Standings()
+    found.follow(ledger, load_config(arena_yaml(tmp_path / "arena.yaml")))
+    for _ in range(20):
+        ledger.vote(rng)
+    assert found.board().source.counted == 62 and found.ticker(None) is None
+    assert found._elo.ratings == pytest.approx(ratings(ledger), abs=1e-9)
+    assert set(asked) == {7} and len(asked) > 15

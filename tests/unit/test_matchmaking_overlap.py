@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import chi2
 
 from arena.errors import ConfigError, NoBattle
-from arena.matchmaking import Seen
+from arena.matchmaking import Seen, overlap
 from arena.records import Battle, new_id
 from tests.unit.conftest import small_config
 
@@ -282,3 +282,72 @@ def test_an_overlap_that_says_nothing_is_refused():
     for wrong in ({"voters": 1}, {"voters": 3, "tie_break": 3}, {"lease_minutes": 0}, {"voter": 2}):
         with pytest.raises(ConfigError):
             small_config(matchmaking={"overlap": wrong})
+
+
+def state(overlap):
+    """What waits where, and which pairs have been begun."""
+    waiting = {place: set(pairs) for place, pairs in overlap._waiting.items() if pairs}
+    return waiting, {prompt: set(pairs) for prompt, pairs in overlap._of_prompt.items() if pairs}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_waits_is_the_same_after_a_restart_whatever_was_excluded_when(make_arena, fill, clock, monkeypatch, seed):
+    monkeypatch.setattr(overlap, "_ROWS", 3)  # read in many pieces
+    arena = overlapping(make_arena, fill, categories=things(3, "Anime", "Painting"))
+    rng = random.Random(seed)
+    for n in range(60):
+        voter = f"voter {n % 9}"
+        try:
+            battle = arena.next_battle(voter)
+        except NoBattle:
+            continue
+        done = rng.random()
+        if done < 0.1:
+            arena.skip(battle.battle_id, voter)
+        elif done < 0.8:
+            arena.cast_vote(battle.battle_id, rng.choice(("model_a", "model_b", "both_good")), voter)
+            vote_id = arena.ledger.vote_of(battle.battle_id).vote_id
+            if done < 0.2:
+                arena.ledger.exclude(vote_id, "withdrawn")
+            if done < 0.15:
+                clock.now += 1
+                arena.ledger.exclude(vote_id, "restored")
+        clock.now += rng.choice((1, 300))
+    again = make_arena(matchmaking=OVERLAP, limits=FREE, categories=things(3, "Anime", "Painting"), seed=7)
+    for one in (arena, again):
+        one.stock.shelf.follow()
+    assert state(arena.stock.shelf.overlap) == state(again.stock.shelf.overlap)
+    assert arena.stock.shelf.pairs() == again.stock.shelf.pairs()
+    assert again.stock.shelf.pairs()[1] == len(arena.ledger.all("SELECT DISTINCT MIN(image_a, image_b), "
+        "MAX(image_a, image_b) FROM battles b WHERE voided IS NULL"))  # fmt: skip
+
+
+def test_who_has_had_everything_that_waits_begins_a_pair_without_a_search_through_all(make_arena, fill, monkeypatch):
+    monkeypatch.setattr(overlap, "_LOOKS", 5)
+    arena = overlapping(make_arena, fill, categories=things(20))
+    for _ in range(10):
+        vote(arena, "ann")
+    looked, waiting = [], arena.stock.shelf.overlap._waiting
+
+    class Watched(dict):
+        def values(self):
+            for begun in super().values():
+                looked.append(begun)
+                yield begun
+
+    waiting.update({place: Watched(pairs) for place, pairs in waiting.items()})
+    vote(arena, "ann")
+    assert len(looked) == 5, "and not all ten"
+
+
+def test_what_is_finished_or_long_ago_is_not_kept_as_a_lease(make_arena, fill, clock):
+    arena = overlapping(make_arena, fill, categories=things(4))
+    for n in range(6):
+        vote(arena, f"voter {n}")
+    open_ = arena.next_battle("ann")
+    again = make_arena(matchmaking=OVERLAP, limits=FREE, categories=things(4), seed=7).stock.shelf
+    again.follow()
+    assert list(again.overlap._leases) == [open_.battle_id]
+    clock.now += 31 * 60
+    again.follow()
+    assert not again.overlap._leases
