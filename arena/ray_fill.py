@@ -40,6 +40,8 @@ ROOT = Path(__file__).resolve().parents[1]  # the checkout, which travels to eve
 LEFT_HERE = ("/data/", "/tests/", "/docs/", "/benchmarks/", "*.sqlite*", ".*/")  # what no actor reads of it
 ROUND = 4096  # prompts that are finished with all models before the next ones are begun
 WRITERS = 8  # threads that write pictures: each waits for the disk, not for a processor
+DEATHS = 3  # of an actor over one block, after which a pass goes on without it
+LOST = 16  # blocks that a pass may go on without; should there be more, it is not the pictures
 REPLICATES = 3  # that are tried of an image before its prompt counts as one that the model does not answer
 ON_A_GPU = {"diffusers", "zerogpu"}
 
@@ -76,29 +78,35 @@ class RayFill:
 
     def fill(self, wanted: Sequence[Wanted]) -> Iterator[Block]:
         """Make them, and yield what each block brought once it is on disk. What a pass did not bring is asked for
-        again as long as passes bring something; of a rejected picture the next replicate is. What failed stays
-        missing, for another run."""
-        waiting = dict(enumerate(wanted))
+        again as long as passes bring something; of a rejected picture the next replicate is. What a whole pass lost
+        with its actors is asked for one by one, and given up where actors die of it again. What failed stays missing,
+        for another run."""
+        waiting, lost = dict(enumerate(wanted)), set[int]()
         while waiting:
             before, refused = len(waiting), {}
             try:
                 for backend in sorted({self._model(one).backend for one in waiting.values()}):
-                    for table in self._made(backend, waiting):
+                    for table in self._made(backend, waiting, one_by_one=bool(lost)):
                         yield self._keep(table.to_pylist(), waiting, refused)
             except self._ray.exceptions.RayError as error:
                 if len(waiting) == before:
                     raise ClusterError(f"the cluster made nothing: {first_line(error)}") from error
                 log.warning("a pass over the cluster was cut short, and goes on: %s", first_line(error))
-            if len(waiting) == before:
-                raise ClusterError(f"the cluster did not answer for {before} images")
+            else:
+                if again := lost & waiting.keys():
+                    yield Block([], [(waiting.pop(at).model, f"{2 * DEATHS} actors died of it") for at in again])
+                lost = set(waiting)
+                if lost:
+                    log.warning("actors died of %d images, which are asked for one by one", len(lost))
             waiting |= refused
 
     def _model(self, wanted: Wanted) -> ModelSettings:
         return self.stock.contenders[wanted.model]
 
-    def _made(self, backend: str, waiting: Mapping[int, Wanted]) -> Iterator[pa.Table]:
-        """Blocks (`made_schema`) as actors hand them over, in any order. Ray Data restarts actors and retries their
-        blocks without end: max_restarts and max_task_retries are -1 in its pools."""
+    def _made(self, backend: str, waiting: Mapping[int, Wanted], *, one_by_one: bool) -> Iterator[pa.Table]:
+        """Blocks (`made_schema`) as actors hand them over, in any order. Actors are restarted without end, and each
+        of their blocks is tried DEATHS times: one that kills them is left out. So are those that waited on the same
+        actor, which is why `one_by_one` lets none wait."""
         import ray.data
 
         requests = [(at, self.stock.request(one.prompt, one.model, one.replicate))
@@ -114,16 +122,17 @@ class RayFill:
             "memory_gb": self.config.memory_gb, "hf_token": self._token, "tokens": _tokens(models),
             "display_px": self.bank.display_px, "folder": str(self.bank.folder.resolve()) if self.shared else None,
         }  # fmt: skip
-        blocks = -(-len(rows) // how.block)
+        blocks = len(rows) if one_by_one else -(-len(rows) // how.block)
         room = sum(_room(node["Resources"], how.cpus, gpus) for node in self._ray.nodes() if node["Alive"])
         if not room:
             log.warning("no machine has room for an actor (%g processors, %g GPUs): waiting for one", how.cpus, gpus)
         at_once = max(1, min(room, blocks, how.actors or room))  # more are added where machines join later
         pool = ray.data.ActorPoolStrategy(min_size=1, initial_size=at_once, max_size=how.actors,
-                                          max_tasks_in_flight_per_actor=2)  # fmt: skip
+                                          max_tasks_in_flight_per_actor=1 if one_by_one else 2)  # fmt: skip
+        ray.data.DataContext.get_current().max_errored_blocks = -1 if one_by_one else LOST
         dataset = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             Maker, batch_size=None, batch_format="pyarrow", compute=pool, fn_constructor_kwargs=maker,
-            num_cpus=how.cpus, num_gpus=gpus or None)  # fmt: skip
+            num_cpus=how.cpus, num_gpus=gpus or None, max_task_retries=DEATHS - 1)  # fmt: skip
         return iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1))
 
     def _keep(self, rows: list[dict[str, Any]], waiting: dict[int, Wanted], refused: dict[int, Wanted]) -> Block:
@@ -216,7 +225,7 @@ def _connect(address: str, bank: Path):
     except ImportError as error:
         raise ClusterError("--ray needs Ray, here and on every machine of the cluster: "
                            f"pip install -r requirements-ray.txt ({error})") from None  # fmt: skip
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what a pass lost, `fill` says itself
     bank = bank.resolve()
     inside = [f"/{bank.parent.relative_to(ROOT)}/"] if bank.is_relative_to(ROOT) else []
     sent = {"working_dir": str(ROOT), "excludes": [*LEFT_HERE, *inside],

@@ -22,8 +22,9 @@ from arena.backends.fake import FakeBackend
 from arena.build import build_arena
 from arena.config import parse_config
 from arena.errors import BackendUnavailable, ClusterError, ImageRejected
-from arena.ray_fill import RayFill
+from arena.ray_fill import DEATHS, RayFill
 from arena.ray_maker import GIVE_UP, Maker
+from tests.image_server import ImageServer
 
 ROOT = Path(__file__).parents[2]
 MODELS, PROMPTS, PX = 4, 300, 192
@@ -51,6 +52,10 @@ class Raylets:
         from ray.cluster_utils import Cluster
 
         self.folder = Path(tempfile.mkdtemp(prefix="ray-"))  # sockets lie in it, whose paths must be short
+        os.environ["RAY_TMPDIR"] = str(
+            self.folder
+        )  # where it notes the address, in a folder that it expects to be there
+        (self.folder / "ray").mkdir()
         common = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": 120_000_000, "node_ip_address": "127.0.0.1",
                   "include_dashboard": False}  # fmt: skip
         self.cluster = Cluster(initialize_head=True, head_node_args={
@@ -76,6 +81,7 @@ class Raylets:
         for process in left:
             process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+        del os.environ["RAY_TMPDIR"]
         assert not left, f"these outlived the cluster: {left}"
 
 
@@ -174,6 +180,47 @@ def test_a_model_that_fails_is_told_of_and_the_others_are_made_on_shared_storage
     found = images(tmp_path / "data")
     assert {model for _, model, *_ in found} == {"fake-0", "fake-1"} and len(found) == 20
     assert all(any((tmp_path / "data" / "bank").rglob(f"{image_id}.png")) for *_, image_id in found)
+
+
+class Killing(ImageServer):
+    """Ends the process that asks for a picture of the prompt `fatal`, as a fault of a driver would."""
+
+    def __init__(self, fatal: str):
+        super().__init__()
+        self.fatal, self.killed = fatal, 0
+
+    def __enter__(self) -> Killing:
+        import psutil
+
+        super().__enter__()
+        handler = self._server.RequestHandlerClass
+        draw = handler.draw
+
+        def kill_or_draw(answering, value, body):
+            if body["inputs"] != self.fatal:
+                return draw(answering, value, body)
+            asking = [c.pid for c in psutil.net_connections("tcp4") if c.laddr == answering.client_address]
+            self.killed += len(asking)
+            for process in asking:
+                os.kill(process, signal.SIGKILL)
+
+        handler.draw = kill_or_draw
+        return self
+
+
+@pytest.mark.slow
+def test_a_picture_that_kills_every_actor_is_given_up_and_no_other_is_lost(fill, tmp_path):
+    with Killing("thing number 7") as server:
+        row = {"id": "remote", "name": "R", "organisation": "Tests", "family": "r", "licence": "none", "backend": "http",
+               "source": server.url + "/one", "in_flight": 1}  # fmt: skip
+        config = write_yaml(tmp_path / "arena.yaml", models=0, prompts=24, more_models=[row, {**row, "id": "other"}],
+                            cluster={"block": 4})  # fmt: skip
+        running = fill(config, tmp_path / "data", "--models", "remote")
+        said = running.communicate(timeout=240)[0]
+    assert running.returncode == 1, said
+    assert "23 images made" in said and "1 of remote are still missing: 6 actors died of it" in said, said
+    assert server.killed == 2 * DEATHS and len(images(tmp_path / "data")) == 23
+    assert "Traceback" not in said, said
 
 
 # -- without a cluster --------------------------------------------------------------------------------------------
