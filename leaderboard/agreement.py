@@ -2,16 +2,17 @@
 
 A pair is two images without their sides; every vote on it is turned so that the alphabetically first model is the
 first one. A voter counts once on a pair, with their first vote. All measures work on one small table, [P, 4]: how
-many voters of each pair chose which outcome.
+many voters of each pair chose which outcome. Every Agreement has that of the first two voters beside it, see tie_break.py.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from leaderboard.intervals import wilson
 from leaderboard.tally import UNGROUPED, group_of
+from leaderboard.tie_break import FIRST, TieBreak, tie_break
 from leaderboard.votes import A_WINS, B_WINS, BOTH_BAD, BOTH_GOOD, OUTCOMES
 
 ALL = "all"
@@ -45,6 +46,16 @@ class Ballots:
     repeats: int
     nameless: int
 
+    def first(self, rows=slice(None), voters=FIRST):
+        """Of these ballots, those of the first `voters` voters of each pair, as row numbers; ballots are in the votes' order,
+        which is that of time."""
+        rows = np.arange(len(self.row))[rows]
+        order = rows[np.argsort(self.pair[rows], kind="stable")]
+        pair = self.pair[order]
+        starts = np.flatnonzero(np.concatenate([[True], pair[1:] != pair[:-1]])) if len(pair) else np.empty(0, np.int64)
+        place = np.arange(len(pair)) - np.repeat(starts, np.diff(np.append(starts, len(pair))))
+        return np.sort(order[place < voters])
+
     def counts(self, rows=slice(None)):
         """Of these ballots, int64 [P, 4]: voters by outcome, for the P pairs that occur."""
         _, pair = np.unique(self.pair[rows], return_inverse=True)
@@ -61,7 +72,9 @@ class Agreement:
     on them. `agreement` is the chance that two different voters of a pair chose the same, pairs weighing equally,
     `by_vote` the same with votes weighing equally; `majority` the share of overlap votes for their pair's most
     frequent outcome (their own vote included); `chance` what `agreement` would be if nobody looked at the pair.
-    `alpha` is Krippendorff's, nominal, over the four outcomes, `alpha_three` with both kinds of draw as one.
+    `alpha` is Krippendorff's, nominal, over the four outcomes, `alpha_three` with both kinds of draw as one. `first` is
+    the Agreement of the first two voters of each pair alone, whose own is None; `tie_break` how further voters were
+    asked, None where no pair has more than two.
     """
 
     group: str
@@ -82,6 +95,8 @@ class Agreement:
     alpha_three: float | None
     alpha_three_lower: float | None
     alpha_three_upper: float | None
+    first: "Agreement | None" = None
+    tie_break: TieBreak | None = None
 
 
 def ballots(votes):
@@ -151,11 +166,21 @@ def overlap(counts):
 def agreements(votes, ballots, by, rng):
     """The Agreement of all ballots, then of each group of the grouping `by`, where there are groups."""
     names, code = group_of(votes, by)
-    found = [measure(ALL, ballots.counts(), rng)]
+    found = [_measured(ALL, ballots, slice(None), rng)]
     if tuple(names) != (UNGROUPED,):
         code = code[ballots.row]
-        found += [measure(name, ballots.counts(code == at), rng) for at, name in enumerate(names) if (code == at).any()]
+        found += [_measured(name, ballots, code == at, rng) for at, name in enumerate(names) if (code == at).any()]
     return tuple(found)
+
+
+def _measured(group, ballots, rows, rng):
+    """The Agreement of these ballots, with that of the first two voters of each pair."""
+    every = ballots.counts(rows)
+    found = measure(group, every, rng)
+    if every.sum(axis=1).max(initial=0) <= FIRST:
+        return replace(found, first=found) if found.overlap_pairs else found
+    first = ballots.counts(ballots.first(rows))
+    return replace(found, first=measure(group, first, rng), tie_break=tie_break(every, first))
 
 
 def measure(group, counts, rng):

@@ -52,7 +52,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"notes", "voters", "complexity", "quality"},
         {"position", "methods", "sampling"},
         {"standings", "agreement"},
-        {"components"},
+        {"components", "tie_break"},
         {"intervals"},
         {"likelihood", "bootstrap", "fragility"},
         {"sandwich", "ranks", "sequence", "removal", "gains"},

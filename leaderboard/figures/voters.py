@@ -18,21 +18,22 @@ from leaderboard.figures.parts import (
 
 
 def agreement(study, sheet):
-    """Agreement of two voters on one pair by group, with its interval; a cross is what chance alone would give."""
-    rows = [row for row in sheet.rows if row["agreement"] is not None]
+    """Agreement of two voters on one pair by group, with its interval; a cross is what chance alone would give. Of the
+    first two voters alone where a third one was asked because they disagreed."""
+    asked = study.agreement[0].tie_break
+    shown = "first_agreement" if asked is not None and asked.found else "agreement"
+    rows = [row for row in sheet.rows if row[shown] is not None]
     if not rows:
         return nothing("No pair of images was judged by two voters yet")
     groups = [str(row["group"]) for row in rows]
     figure = go.Figure(
         go.Scatter(
-            x=[row["agreement"] for row in rows],
+            x=[row[shown] for row in rows],
             y=groups,
             mode="markers",
             marker={"size": 10, "color": MARK},
-            error_x=bars(rows, "agreement", "agreement_lower", "agreement_upper") | {"color": MARK},
-            customdata=[
-                (label(row["group"], 60), f"{row['agreement']:.1%}", f"{row['overlap_pairs']:,}") for row in rows
-            ],
+            error_x=bars(rows, shown, f"{shown}_lower", f"{shown}_upper") | {"color": MARK},
+            customdata=[(label(row["group"], 60), f"{row[shown]:.1%}", f"{row['overlap_pairs']:,}") for row in rows],
             hovertemplate="<b>%{customdata[0]}</b><br>agreement %{customdata[1]}<br>%{customdata[2]} pairs of images "
             "judged twice or more<extra></extra>",
         )
@@ -49,7 +50,10 @@ def agreement(study, sheet):
     return layout(
         figure,
         80 + ROW * len(rows),
-        xaxis={"title": {"text": "agreement of two voters, 95% interval"}, "tickformat": ".0%"},
+        xaxis={
+            "title": {"text": f"agreement of {'the first ' * (shown != 'agreement')}two voters, 95% interval"},
+            "tickformat": ".0%",
+        },
         yaxis=names_axis(groups, [label(group, LONGEST_ROW) for group in groups], range=down(len(groups))),
     )
 

@@ -32,6 +32,17 @@ AGREEMENT = (
     ),
     Column("alpha_lower", "from", "Lower end of alpha's 95% bootstrap interval over pairs.", "number"),
     Column("alpha_upper", "to", "Upper end of alpha's 95% bootstrap interval over pairs.", "number"),
+    Column(
+        "first_agreement",
+        "first two",
+        "How often the first two voters of a pair, by time, chose the same: right whatever decided who came after them.",
+        "share",
+    ),
+    Column("first_agreement_lower", "from", "Lower end of its 95% interval.", "share"),
+    Column("first_agreement_upper", "to", "Upper end of its 95% interval.", "share"),
+    Column("first_alpha", "their alpha", "Krippendorff's alpha of the first two voters of each pair.", "number"),
+    Column("first_alpha_lower", "from", "Lower end of its 95% bootstrap interval.", "number"),
+    Column("first_alpha_upper", "to", "Upper end of its 95% bootstrap interval.", "number"),
 )  # fmt: skip
 OVERLAP = (
     Column("votes_per_pair", "voters of a pair", "How many different voters voted on the same two images.", "count"),
@@ -62,9 +73,28 @@ def agreement(study):
     """How far different voters of the same pair agree: overall, then by group."""
     word = study.by.replace("_", "-")
     columns = (Column("group", word, f'"all", or one {word}.'), *AGREEMENT)
-    rows = [{column.key: getattr(found, column.key) for column in columns} for found in study.agreement]
+    rows = [{column.key: _cell(found, column.key) for column in columns} for found in study.agreement]
     caption = "Two different voters of the same two images, outcomes turned to one order of the images."
     return Sheet("agreement", "Agreement", caption, columns, tuple(rows), _agreement_notes(study))
+
+
+def _cell(found, key):
+    if key.startswith("first_"):
+        return found.first and getattr(found.first, key.removeprefix("first_"))
+    return getattr(found, key)
+
+
+def _tie_break_note(whole):
+    asked = whole.tie_break
+    if asked is None or not asked.found:
+        return []
+    alpha = "" if whole.first.alpha is None else f" and alpha {whole.first.alpha:.2f}"
+    return [
+        f"Further voters came where the first two disagreed: to {asked.differed_more / asked.differed:.0%} of those pairs, "
+        f"against {asked.agreed_more / max(asked.agreed, 1):.0%} of the others. All voters together then seem to agree "
+        f"more than they do: {whole.agreement:.1%}; quote the first two of each pair, {whole.first.agreement:.1%} "
+        f"({whole.first.agreement_lower:.1%} to {whole.first.agreement_upper:.1%}){alpha}."
+    ]
 
 
 def _agreement_notes(study):
@@ -86,6 +116,7 @@ def _agreement_notes(study):
         )
     if not whole.overlap_pairs:
         return (*notes, "No pair has two voters, so nothing is known of agreement.")
+    notes = _tie_break_note(whole) + notes
     notes.append(
         f"With each vote weighing equally, {whole.by_vote:.1%} agree; {whole.majority:.1%} of the votes on shared pairs are "
         "for the pair's most frequent outcome."

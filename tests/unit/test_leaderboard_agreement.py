@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import fisher_exact
 
 from leaderboard.agreement import (
     ALL,
@@ -20,8 +21,10 @@ from leaderboard.agreement import (
     overlap,
     shares_of_others,
 )
+from leaderboard.figures import FIGURES
 from leaderboard.sheets import SHEETS
 from leaderboard.study import Study
+from leaderboard.tie_break import tie_break
 from leaderboard.votes import OUTCOMES, read_votes, votes_from_rows
 from tests.leaderboard_rows import row, simulated
 
@@ -252,6 +255,90 @@ def test_the_same_votes_in_another_order_with_sides_changed_say_the_same():
     one, other = (Study(votes_from_rows(some)).agreement for some in (rows, changed))
     assert [line.alpha for line in one] == pytest.approx([line.alpha for line in other])
     assert [line.agreement for line in one] == pytest.approx([line.agreement for line in other])
+
+
+# -- a third voter where two disagree -----------------------------------------------------------------------------
+
+
+def asked(random, pairs, third):
+    """Votes on pairs of images of unlike difficulty, two voters each and a third one where `third(first, second)`; and
+    the chance that two voters agree."""
+    rows, number = [], 0
+    share = random.beta(2.0, 2.0, pairs)
+    for pair, even in enumerate(share):
+        chosen = []
+        while len(chosen) < 2 or (len(chosen) == 2 and third(*chosen)):
+            chosen.append("model_a" if random.random() < even else "model_b")
+            rows.append(
+                seen(f"p{pair}", chosen[-1], f"u{number}", turned=bool(random.random() < 0.5), created_at=number)
+            )
+            number += 1
+    return rows, 0.6  # 1 - 2 E[q (1 - q)], with q from Beta(2, 2)
+
+
+def different(one, other):
+    return one != other
+
+
+def test_a_third_voter_for_two_who_disagree_makes_all_look_alike_and_the_first_two_tell_the_truth():
+    random = np.random.default_rng(11)
+    of_all, of_two, held = [], [], []
+    for _ in range(60):
+        rows, truth = asked(random, 300, different)
+        votes = votes_from_rows(rows)
+        (found,) = agreements(votes, ballots(votes), "category", rng())
+        of_all.append(found.agreement)
+        of_two.append(found.first.agreement)
+        held.append(found.first.agreement_lower <= truth <= found.first.agreement_upper)
+        assert found.tie_break.found and found.tie_break.differed_more == found.tie_break.differed
+        assert found.alpha > found.first.alpha
+    error = np.std(of_two, ddof=1) / np.sqrt(len(of_two))
+    assert np.mean(of_two) == pytest.approx(truth, abs=3 * error) and np.mean(held) >= 0.88
+    assert np.mean(of_all) == pytest.approx(truth + (1 - truth) / 3, abs=0.01), "a settled pair counts as one third"
+
+
+def test_what_the_first_two_say_is_what_all_say_where_the_third_voter_comes_by_chance():
+    random = np.random.default_rng(12)
+    rows, truth = asked(random, 3000, lambda one, other: random.random() < 0.4)
+    votes = votes_from_rows(rows)
+    (found,) = agreements(votes, ballots(votes), "category", rng())
+    assert not found.tie_break.found
+    assert found.agreement == pytest.approx(truth, abs=0.03) and found.first.agreement == pytest.approx(truth, abs=0.03)
+    assert not any("first two" in note for note in SHEETS["agreement"](Study(votes)).notes)
+
+
+def test_the_first_two_are_the_first_by_time_however_the_rows_stand():
+    rows = [seen("p", winner, f"u{at}", created_at=at) for at, winner in enumerate(["model_a", "model_b", "model_b"])]
+    rows += [seen("q", "model_a", f"v{at}", created_at=at) for at in range(2)]
+    for some in (rows, rows[::-1]):
+        votes = votes_from_rows(some)
+        (found,) = agreements(votes, ballots(votes), "category", rng())
+        assert (found.agreement, found.first.agreement) == (pytest.approx(2 / 3), 0.5)
+        assert found.first.votes == 4 and found.first.overlap_pairs == found.overlap_pairs == 2
+        assert (found.tie_break.agreed, found.tie_break.differed, found.tie_break.differed_more) == (1, 1, 1)
+    (alone,) = agreements(v := votes_from_rows(rows[3:]), ballots(v), "category", rng())
+    assert alone.tie_break is None and alone.first.agreement == alone.agreement == 1.0
+
+
+@pytest.mark.parametrize("cells", [(30, 2, 20, 9), (5, 5, 5, 0), (1, 0, 1, 1), (0, 0, 40, 40), (200, 0, 150, 140)])
+def test_that_more_are_asked_where_two_differ_is_fishers_exact_test(cells):
+    agreed, agreed_more, differed, differed_more = cells
+    expected = fisher_exact([[differed_more, differed - differed_more], [agreed_more, agreed - agreed_more]], "greater")
+    first = np.array([[2, 0, 0, 0]] * agreed + [[1, 1, 0, 0]] * differed)
+    more = [1] * agreed_more + [0] * (agreed - agreed_more) + [1] * differed_more + [0] * (differed - differed_more)
+    found = tie_break(first + np.column_stack([more, np.zeros((len(more), 3), int)]), first)
+    assert (found.agreed, found.agreed_more, found.differed, found.differed_more) == cells
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
+
+
+def test_the_sheet_says_aloud_which_agreement_to_quote():
+    rows, _ = asked(np.random.default_rng(3), 200, different)
+    study = Study(votes_from_rows(rows))
+    sheet = SHEETS["agreement"](study)
+    assert "first two disagreed: to 100% of those pairs" in sheet.notes[0]
+    assert sheet.rows[0]["first_agreement"] < sheet.rows[0]["agreement"]
+    figure = FIGURES["agreement"].draw(study, sheet)
+    assert figure.data[0].x[0] == sheet.rows[0]["first_agreement"] and "first two" in figure.layout.xaxis.title.text
 
 
 # -- real votes ---------------------------------------------------------------------------------------------------
