@@ -91,7 +91,12 @@ class Database:
     @contextmanager
     def transaction(self, *, bulk: bool = False) -> Iterator[sqlite3.Connection]:
         """One writer at a time; everything or nothing, and on the disk when this ends. An error of the caller is raised
-        only then too, as it may come from what others wrote. `bulk`: this takes long, and nobody's commit waits for it."""
+        only then too, as it may come from what others wrote. `bulk`: this takes long, and nobody's commit waits for it.
+        One that begins within another of the same thread is a part of that."""
+        outer, db = self._inside or (None, None)
+        if outer is threading.current_thread():
+            yield db
+            return
         raised: BaseException | None = None
         with self._turn(bulk):
             commit = self._join(bulk)

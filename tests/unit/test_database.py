@@ -156,3 +156,21 @@ def test_what_takes_long_keeps_nobody_waiting_for_its_commit(db):
     go_on.set()
     other.join(10)
     assert on_disk(db) == {1, 100}
+
+
+def test_a_transaction_within_another_is_a_part_of_it(db):
+    def inner(n: int) -> None:
+        with db.transaction() as connection:
+            connection.execute("INSERT INTO t VALUES (?)", (n,))
+
+    with pytest.raises(KeyError), db.transaction() as connection:
+        connection.execute("INSERT INTO t VALUES (1)")
+        inner(2)
+        assert on_disk(db) == set(), "nothing before the outer one ends"
+        assert [row["n"] for row in db.all("SELECT n FROM t ORDER BY n")] == [1, 2], "read as it will be"
+        raise KeyError
+    assert on_disk(db) == set(), "all or nothing"
+    with db.transaction() as connection:
+        inner(3)
+        connection.execute("INSERT INTO t VALUES (4)")
+    assert on_disk(db) == {3, 4}
