@@ -67,7 +67,7 @@ function show(battle) {
   ui.prompt.textContent = battle.prompt;
   ui.hint.textContent = battle.hint || '';
   ui.hint.hidden = !battle.hint;
-  fitPrompt();
+  showWhole(false);
   for (const side of ['a', 'b']) place(ui[side], battle.pictures[side]);
   state.shownAt = performance.now();
   setPhase('open');
@@ -91,7 +91,7 @@ function showEmpty(text) {
   ui.sub.textContent = '';
   ui.hint.hidden = true;
   ui.prompt.textContent = text;
-  fitPrompt();
+  showWhole(false);
   for (const side of ['a', 'b']) for (const old of ui[side].frame.querySelectorAll('img')) old.remove();
   setPhase('loading');
 }

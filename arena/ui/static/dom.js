@@ -57,6 +57,7 @@ const memory = {
   set(key, value) { try { localStorage.setItem('image-arena-' + key, value); } catch { /* forgotten, no harm */ } },
 };
 
+const phone = matchMedia('(max-width: 719px)');
 const calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 const toTop = () => scrollTo({ top: 0, behavior: calm() ? 'auto' : 'smooth' });
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));

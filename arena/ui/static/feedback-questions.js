@@ -4,7 +4,7 @@ const QUESTIONS = {
   style: { tab: 'Style', ask: 'How do you like the style?', ends: ['not at all', 'very much'], field: 'style',
     help: 'Colours, light and composition: how it looks to you.' },
   coherence: { tab: 'Errors', ask: 'How many errors?', ends: ['none', 'many'], field: 'errors',
-    help: 'What can’t be: melted shapes, too many fingers, broken letters.' },
+    help: 'Melted shapes, too many fingers, broken letters.' },
   alignment: { tab: 'Match', ask: 'Matches the prompt?', ends: ['not at all', 'fully'], field: 'alignment', help: '' },
 };
 // Where the server splits a prompt into words.
@@ -98,6 +98,7 @@ function buildQuestions(side, answers, changed) {
     const missed = answers().misaligned_words;
     if (part.words.dataset.of !== prompt) {
       part.words.dataset.of = prompt;
+      part.words.classList.toggle('long', prompt.length > 120);
       part.words.replaceChildren(
         el('button.ia-word.ia-faultless', { type: 'button', onclick: () => missWord(null) }, icon('check'), 'No mistakes'),
         el('span.ia-miss-lead', { 'aria-hidden': 'true' }, `or ${verb.toLowerCase()}`, el('span', {}, ' what is missing'), ':'),

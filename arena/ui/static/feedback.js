@@ -11,7 +11,6 @@ const why = {
 };
 const GO_ON = 420; // milliseconds in which one sees what one chose
 const AT_ONCE = 'reveal-at-once';
-const phone = matchMedia('(max-width: 719px)');
 
 /** Whether a vote is sent with the names held back. */
 const holdsNames = () => Boolean(feedback()) && feedback().reveal === 'after' && memory.get(AT_ONCE) !== '1';
@@ -35,12 +34,13 @@ function buildFeedback() {
   ui.turns.replaceChildren(...SIDES.map((side) => el('button.ia-turn', { type: 'button', 'data-turn': side, onclick: () => goTo(why.step, side) }, `Image ${side.toUpperCase()}`)));
   const tick = el('input', { type: 'checkbox', onchange: () => memory.set(AT_ONCE, tick.checked ? '1' : '') });
   tick.checked = memory.get(AT_ONCE) === '1';
-  if (feedback().reveal === 'after') ui.atOnce.replaceChildren(tick, el('span', {}, 'Always reveal right away'));
+  if (feedback().reveal === 'after') ui.atOnce.replaceChildren(tick, el('span', {}, 'Always reveal', el('span.ia-long', {}, ' right away')));
   readRecords();
   deliverAll();
   addEventListener('online', deliverAll);
   phone.addEventListener('change', showWhy);
   for (const moved of ['scroll', 'resize']) addEventListener(moved, () => why.open && showMore(), { passive: true });
+  addEventListener('resize', () => why.open && fitWhy());
 }
 
 /** A battle has a vote: from here on something can be said of it. */
@@ -81,6 +81,7 @@ function openWhy() {
     ui[side].questions.show();
   }
   showWhy();
+  fitWhy();
   focusQuestion('a');
   if (phone.matches) toTop();
   say(`Image A. ${QUESTIONS[stepNow()].ask}`);
@@ -91,6 +92,7 @@ function closeWhy() {
   clearTimeout(why.timer);
   why.open = false;
   showWhy();
+  fitWhy();
   if (focused) (ui.why.hidden ? ui.next : ui.why).focus({ preventScroll: true });
 }
 
@@ -100,6 +102,7 @@ function goTo(step, side, { focus = true } = {}) {
   why.step = step;
   why.shown = side;
   showWhy();
+  fitWhy();
   if (phone.matches) toTop();
   if (focus) focusQuestion(phone.matches ? side : 'a');
   if (news) say(`Image ${(phone.matches ? side : 'a').toUpperCase()}. ${QUESTIONS[stepNow()].ask}`);
@@ -166,6 +169,11 @@ async function sendWhy() {
 }
 
 function thank(sent) {
+  if (sent && phone.matches) { // a line of its own would lie on the picture
+    ui.said.textContent = `Thank you. ${ui.said.textContent}`;
+    say('Thank you. Your reasons are in.');
+    return;
+  }
   const text = sent ? 'Thank you. Your reasons are in.' : 'Thank you. Your reasons are kept here, and sent when the arena can be reached.';
   note(text);
   setTimeout(() => { if (ui.note.textContent === text) note(null); }, 6000);
@@ -177,6 +185,7 @@ function showWhy() {
   const open = why.open && canSayWhy();
   ui.stage.classList.toggle('asking', open);
   ui.stage.dataset.shown = why.shown;
+  ui.stage.dataset.step = stepNow();
   for (const side of SIDES) for (const step of steps()) ui[side].questions.parts[step].node.classList.toggle('now', step === stepNow());
   ui.why.hidden = open || !canSayWhy();
   ui.back.hidden = !open;
@@ -201,6 +210,17 @@ function showWhy() {
   });
   showMore();
   for (const button of ui.turns.children) button.setAttribute('aria-pressed', String(button.dataset.turn === why.shown));
+}
+
+/** The words of a long prompt need room: the pictures give it, as far as they can, so that all of the panel is seen. */
+function fitWhy() {
+  if (phone.matches && state.battle) showWhole(false);
+  ui.stage.style.removeProperty('--ia-give');
+  if (!why.open) return;
+  const ends = SIDES.map((side) => ui[side].questions.zone.getBoundingClientRect().bottom + document.documentElement.scrollTop);
+  const over = Math.max(...ends) - (innerHeight - ui.dock.offsetHeight);
+  if (over > 0) ui.stage.style.setProperty('--ia-give', `${Math.ceil(over)}px`);
+  showMore();
 }
 
 /** Whether something of the panel is below the window's edge. */

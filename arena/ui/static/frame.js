@@ -39,10 +39,21 @@ function openSheet(ui, open) {
   ui.more.setAttribute('aria-expanded', String(open));
 }
 
+let pressed = null; // where and when a choice was clicked
+
+/** Whether a click is the second half of a double click on a choice: it must not press what came in its place. */
+function doubled(event) {
+  return Boolean(pressed && event.detail && performance.now() - pressed.at < 500
+    && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < 10);
+}
+
 function buildChoice(choice) {
   const button = el('button.ia-choice', { type: 'button', 'data-winner': choice.winner, 'aria-keyshortcuts': choice.keys, disabled: true },
     icon(choice.icon), el('span', {}, choice.label));
-  button.addEventListener('click', () => vote(choice.winner));
+  button.addEventListener('click', (event) => {
+    pressed = event.detail ? { x: event.clientX, y: event.clientY, at: performance.now() } : null;
+    vote(choice.winner);
+  });
   return button;
 }
 
@@ -53,6 +64,7 @@ function buildStage(header) {
     sub: el('span.ia-sub'),
     prompt: el('h1.ia-prompt-text', { tabindex: '-1' }),
     hint: el('p.ia-hint', { hidden: true }),
+    whole: el('button.ia-quiet.ia-whole', { type: 'button', 'aria-expanded': 'false', hidden: true, onclick: () => showWhole() }, 'Whole prompt'),
     skip: el('button.ia-quiet', { type: 'button', onclick: () => skip() }, icon('skip'), 'Skip'),
     filter: el('select.ia-select', { 'aria-label': 'Category' }, el('option', { value: '' }, 'All categories')),
     a: buildSide('a'),
@@ -75,9 +87,10 @@ function buildStage(header) {
     header,
   };
   for (const category of meta.categories || []) ui.filter.append(el('option', { value: category.name }, category.name));
-  ui.words = el('div.ia-words', {}, ui.prompt, ui.hint);
+  ui.words = el('div.ia-words', {}, ui.prompt, ui.hint, ui.whole);
   ui.crowd = el('div.ia-crowd', {}, el('p.ia-crowd-line', {}, ui.said, ui.counts), ui.bar);
   ui.after = el('div.ia-after', { hidden: true }, ui.undo, ui.back, ui.crowd, ui.steps, ui.why, ui.reveal, ui.next);
+  ui.after.addEventListener('click', (event) => { if (doubled(event)) event.stopPropagation(); }, true);
   ui.dock = el('div.ia-dock', {}, el('div.ia-below', {}, ui.hints, ui.note), ui.choices, ui.after);
   ui.stage = el('section.ia-stage', { 'aria-label': 'Battle', 'data-phase': 'loading' },
     el('div.ia-prompt', {},
@@ -87,14 +100,44 @@ function buildStage(header) {
   return ui;
 }
 
+// Type sizes of a prompt and the room that each may fill, in pixels.
+const TYPE = [[28, 72], [25, 72], [22, 72], [19.5, 72], [17.5, 72], [15.5, 72], [14.5, 72]];
+const TYPE_PHONE = [[19, 76], [17, 92], [15.5, 124]];
+const LEADING = 1.28;
+
 /** The largest type in which the whole prompt fits the room that is kept for it, so that nothing below it moves
- *  between battles. On a phone the room grows with a long one. */
+ *  between battles. On a phone the pictures give way to a long one, within reason. The end of what is longer still is
+ *  a button away. */
 function fitPrompt() {
-  ui.prompt.style.fontSize = '';
-  // On a phone the pictures give way to a long prompt, within reason, so that both stay on one screen.
-  ui.stage.parentElement.style.setProperty('--ia-words', Math.min(120, Math.max(50, ui.words.scrollHeight)) + 'px');
-  for (const size of [28, 25, 22, 19.5, 17.5, 15.5, 14.5]) {
-    ui.prompt.style.fontSize = size + 'px';
-    if (ui.words.scrollHeight <= ui.words.clientHeight + 1) return;
+  const { prompt, words, whole } = ui;
+  if (words.classList.contains('whole')) return;
+  const small = phone.matches;
+  const most = !small ? 72 : ui.stage.classList.contains('asking') ? 50 : Math.max(50, Math.min(124, innerHeight - 700));
+  prompt.style.maxHeight = '';
+  whole.hidden = true;
+  words.classList.remove('cut');
+  const sizes = small ? TYPE_PHONE : TYPE;
+  let high = 0;
+  for (const [size, room] of sizes) {
+    prompt.style.fontSize = size + 'px';
+    high = prompt.offsetHeight + ui.hint.offsetHeight;
+    if (high <= Math.min(room, most) + 1) break;
   }
+  if (high > most + 1) {
+    const line = sizes.at(-1)[0] * LEADING;
+    words.classList.add('cut');
+    whole.hidden = false;
+    high = Math.floor(most / line) * line;
+    prompt.style.maxHeight = high + 'px';
+  }
+  ui.stage.parentElement.style.setProperty('--ia-words', Math.max(50, high) + 'px');
+}
+
+/** Open a prompt that is too long for its room, or close it again. */
+function showWhole(open = !ui.words.classList.contains('whole')) {
+  ui.words.classList.toggle('whole', open);
+  ui.whole.textContent = open ? 'Less' : 'Whole prompt';
+  ui.whole.setAttribute('aria-expanded', String(open));
+  if (open) ui.prompt.style.maxHeight = '';
+  else fitPrompt();
 }

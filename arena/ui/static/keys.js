@@ -5,22 +5,25 @@ const KEYS = [
   ['Space', 'Next battle (n too)'], ['u', 'Take back the last vote'], ['?', 'This list'],
 ];
 // Where reasons are asked for.
+const HELD_KEYS = [...KEYS.slice(0, 4), ['Space', 'Reveal the models; again: next battle'], ['n', 'Next battle at once'], ['w', 'Say why'], ...KEYS.slice(5)];
+const TOLD_KEYS = [...KEYS.slice(0, 5), ['w', 'Say why'], ...KEYS.slice(5)];
 const WHY_KEYS = [
-  ['Space', 'Reveal the models; then the next battle'], ['n', 'Next battle at once'], ['w', 'Say why'],
-  ['1 – 5', 'Rate the picture; a and b choose one'], ['Enter', 'Go on: the next question, then send'],
-  ['Ctrl Z', 'Undo a mark (Backspace too)'], ['Esc', 'Close the questions'],
+  ['1 – 5', 'Rate: one press for A, the next for B'], ['a, b', 'Go to picture A or B'], ['Enter', 'Next question; after the last, send'],
+  ['Tab', 'To the words, and to “Click where”'], ['Arrows', 'On a picture: move the crosshair'], ['Enter', 'On a picture: mark, or remove a mark'],
+  ['Ctrl Z', 'Undo a mark (Backspace too)'], ['Esc', 'Leave the picture; close the questions'], ['n', 'Send, and next battle'],
 ];
 const VOTES = { ArrowLeft: 'model_a', ArrowRight: 'model_b', ArrowUp: 'both_good', ArrowDown: 'both_bad' };
 
-function keyList() {
-  return feedback() ? [...KEYS.slice(0, 4), ...WHY_KEYS, ...KEYS.slice(5)] : KEYS;
+function keyTable(title, rows) {
+  return el('div', {}, title && el('h3', {}, title), el('dl', {}, ...rows.flatMap(([key, what]) => [el('dt', {}, el('kbd', {}, key)), el('dd', {}, what)])));
 }
 
 function buildKeys() {
   const close = el('button.ia-iconbtn', { type: 'button', 'aria-label': 'Close', onclick: () => dialog.close() }, icon('close'));
+  const tables = feedback() ? [keyTable('Voting', feedback().reveal === 'after' ? HELD_KEYS : TOLD_KEYS), keyTable('Saying why', WHY_KEYS)] : [keyTable('', KEYS)];
   const dialog = el('dialog.ia-keys', { 'aria-label': 'Keys' },
     el('div.ia-keys-head', {}, el('h2', {}, 'Keys'), close),
-    el('dl', {}, ...keyList().flatMap(([key, what]) => [el('dt', {}, el('kbd', {}, key)), el('dd', {}, what)])),
+    el('div.ia-keys-tables', {}, ...tables),
     el('p', {}, 'A vote can be taken back until you cast the next one. It then stays on record as withdrawn, and its battle is not asked again.'));
   dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
   return dialog;

@@ -205,6 +205,7 @@ async function undo() {
     return;
   }
   ui.header.votes(-1);
+  note(null);
   const text = `Vote taken back: it does not count. This battle is not asked again${told ? ', since its names are known' : ''}.`;
   if (here && ['counted', 'revealed'].includes(state.phase)) {
     const focused = ui.after.contains(document.activeElement);
