@@ -12,7 +12,8 @@ from leaderboard.tally import UNGROUPED
 
 CARD_IMAGES, CARD_WORDS = 4, 3
 PAGE_IMAGES = 12  # worst, and as many best
-PAGE_WORDS = 40
+PAGE_WORDS = 15
+WIDEST = 1.5  # points of rating: a wider interval says too little of a group to name it on a card
 OFTEN = 0.2  # a word that this share of answers names is missed, also where everybody misses it
 
 
@@ -58,7 +59,7 @@ def telling(rich, model):
 def group_of(part):
     """A model's part in one group, for the page."""
     return {"group": part.group, "score": score(part.scores[OVERALL], OVERALL), "feedback": part.feedback,
-            "images": part.images, "others": _number(part.others[OVERALL])}  # fmt: skip
+            "images": part.images, "others": _number(part.others[OVERALL]), "sure": _is_sure(part.scores[OVERALL])}  # fmt: skip
 
 
 def model_page(study, model):
@@ -86,7 +87,8 @@ def model_page(study, model):
                                if other.scores[entry["key"]].mean is not None] for entry in names},
         "words": [_word(word) for word in telling(rich, model)[:PAGE_WORDS]],
         "asked_words": any(word.model == model for word in rich.missed_words),
-        "groups": [group_of(one) for one in rich.groups if one.model == model and one.scores[OVERALL].mean is not None],
+        "groups": sorted((group_of(one) for one in rich.groups if one.model == model and one.scores[OVERALL].mean is not None),
+                         key=lambda group: not group["sure"]),
         "by": study.by.replace("_", "-"),
         "worst": [tile(study, image) for image in ranked[:half]],
         "best": [tile(study, image) for image in ranked[::-1][:half]],
@@ -128,7 +130,7 @@ BLOCKS = {"cards": cards}
 def _card(study, part, ranked):
     rich = study.rich
     groups = [one for one in rich.groups
-              if one.model == part.model and one.scores[OVERALL].mean is not None and one.group != UNGROUPED]  # fmt: skip
+              if one.model == part.model and one.group != UNGROUPED and _is_sure(one.scores[OVERALL])]  # fmt: skip
     return {
         "model": part.model, "name": study.name(part.model), "feedback": part.feedback, "images": part.images,
         "voters": part.voters, "scores": scores(part.scores),
@@ -138,6 +140,11 @@ def _card(study, part, ranked):
         "asked_words": any(word.model == part.model for word in rich.missed_words),
         "worst": [tile(study, image) for image in ranked[:CARD_IMAGES]],
     }  # fmt: skip
+
+
+def _is_sure(found):
+    """Whether a mean is known well enough to be called the weakest of several."""
+    return found.lower is not None and found.upper - found.lower <= WIDEST
 
 
 def _worst(rich):

@@ -34,10 +34,10 @@ function drawHeat(canvas, maps, points) {
     pen.drawImage(small, 0, 0, canvas.width, canvas.height);
   }
   for (const kind of shown) {
-    for (const level of LEVELS) {
+    for (const level of box.width < 250 ? [0.25] : LEVELS) {
       const path = contour(bytesOf(maps[kind]), maps[kind].cells, level * 255, canvas.width, canvas.height);
       pen.setLineDash([]);
-      stroke(pen, path, 'rgb(0 0 0 / 55%)', 2.6 * scale);
+      stroke(pen, path, 'rgb(0 0 0 / 55%)', 2.8 * scale);
       pen.setLineDash(HEAT[kind].dash.map((part) => part * scale));
       stroke(pen, path, 'rgb(255 255 255 / 92%)', 1.2 * scale);
     }
@@ -132,8 +132,9 @@ function segments(title, choices, value, chosen) {
 /** Which heat is shown on every picture. */
 const chooseHeat = (after) => segments('Heat over the pictures', SHOWN_HEAT, heat.kind, (kind) => { heat.kind = kind; drawStacks(); if (after) after(); });
 
-const legend = () => make('p.lb-legend', {}, Object.entries(HEAT).map(([kind, { about }]) => make('span', {}, make(`span.lb-swatch.lb-${kind}`, { 'aria-hidden': 'true' }), about)),
-  explains(make('span.lb-help', { tabindex: 0 }, 'What the colours mean'), () => [
+const legend = () => make('p.lb-legend', {}, Object.entries(HEAT).map(([kind, { about }]) => make('span', {}, make(`span.lb-swatch.lb-${kind}`, { 'aria-hidden': 'true' }), about)), help());
+
+const help = () => explains(make('span.lb-help', { tabindex: 0, 'data-at': 'help' }, 'What the colours mean'), () => [
     make('b', {}, 'Each voter’s points spread a little, and are averaged over all who rated the image.'),
     make('span', {}, 'Full colour is one point a voter; the lines stand at a tenth, a quarter and half of that, the same for every image.'),
-    make('span.lb-dim', {}, 'Whoever rated an image high is often not asked where: they count as pointing nowhere.')]));
+    make('span.lb-dim', {}, 'Whoever rated an image high is often not asked where: they count as pointing nowhere.')]);

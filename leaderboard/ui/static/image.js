@@ -34,7 +34,7 @@ function heatControls(found) {
   tell();
   return make('div.lb-heat', {}, chooseHeat(tell),
     make('label.lb-check', {}, 'Opacity ', slider), total > 0 && make('label.lb-check', {}, tick, `${many(total, 'point')}`),
-    make('div.lb-scales', { 'aria-hidden': 'true' }, kinds.map((kind) => make('span', {}, make(`span.lb-scale.lb-${kind}`, {}), HEAT[kind].title)), make('small', {}, '0 to 1 point a voter')), words, legend());
+    make('div.lb-scales', { 'aria-hidden': 'true' }, kinds.map((kind) => make('span', {}, make(`span.lb-scale.lb-${kind}`, {}), HEAT[kind].title)), make('small', {}, '0 to 1 point a voter')), words, help());
 }
 
 function whereLine(kind, found) {

@@ -1,13 +1,15 @@
 // A model's page: its scores among the others, the words it misses, its weakest groups, its images, what decides its votes.
 
+const FIRST_IMAGES = 6; // of the worst and of the best
+
 function modelPage(found, again) {
   const head = [crumbs(), make('div.lb-page-head', {}, make('h3', { tabindex: -1 }, found.name), found.told && trustButton(found.light, again)), standingLine(found)];
   if (!found.told) return [...head, nothingYet()];
   const { criteria, trusted = view.trusted } = found;
   return [...head,
     make('div.lb-tools.lb-heat-tools', {}, legend(), chooseHeat()),
-    section(found.worst.length > 1 ? 'Its worst images' : 'Its image', '', strip(found.worst)),
-    found.best.length > 0 && found.worst.length > 1 && section('Its best images', '', strip(found.best)),
+    section(found.worst.length > 1 ? 'Its worst images' : 'Its image', '', strip(found.worst, '', FIRST_IMAGES)),
+    found.best.length > 0 && found.worst.length > 1 && section('Its best images', '', strip(found.best, '', FIRST_IMAGES)),
     make('div.lb-two', {},
       section('Scores', 'Mean ratings, 1 to 5. Band: 95% interval. Tick: all other models.', scoreRows(criteria, found.scores, found.others, trusted, found.norms), normed(found)),
       among(found, again, trusted)),
@@ -44,11 +46,11 @@ function among(found, again, trusted) {
 
 function missedWords(found, trusted) {
   if (!found.words.length) return make('p', {}, found.asked_words ? 'No word is missed often, or more often than by the other models.' : 'Too few answers about words so far: ten are needed for each.');
-  return make('div.lb-rows.lb-wordrows', { role: 'group', 'aria-label': 'Words' }, found.words.map((word) => barRow(word.word, [0, 1], trusted ? word.trusted : word.share, { other: word.everybody, words: () => aboutWord(word, trusted) })));
+  return make('div.lb-rows.lb-widerows', { role: 'group', 'aria-label': 'Words' }, found.words.map((word) => barRow(word.word, [0, 1], trusted ? word.trusted : word.share, { other: word.everybody, words: () => aboutWord(word, trusted) })));
 }
 
 const groupRows = (found, trusted) => make('div.lb-rows', { role: 'group', 'aria-label': `By ${found.by}` }, found.groups.map((group) => barRow(group.group, [1, 5], trusted ? group.score.trusted : group.score, {
-  other: group.others, words: () => [make('b', {}, `${group.group}: overall ${group.score.shown}`), make('span', {}, group.score.explain), group.others.value !== null && make('span', {}, `All other models in this ${found.by}: ${group.others.shown}.`),
+  other: group.others, unsure: !group.sure, words: () => [make('b', {}, `${group.group}: overall ${group.score.shown}`), make('span', {}, group.score.explain), !group.sure && make('span', {}, 'Too little feedback yet to say much.'), group.others.value !== null && make('span', {}, `All other models in this ${found.by}: ${group.others.shown}.`),
     make('span.lb-dim', {}, `From ${many(group.feedback, 'answer')} on ${many(group.images, 'image')}.`)] })));
 
 /** Fetched when it is looked at: a regression over all votes takes a moment. */
@@ -69,6 +71,6 @@ function decided({ boards, effects, share, right, votes, refused }) {
     make('b', {}, `One point more on ${one.criterion}: ${one.effect.shown} Elo points (${one.effect.interval})`), make('span', {}, `The other criteria held equal. Alone it explains ${one.alone} of the votes’ deviance; beyond the others it adds ${one.adds}. p ${one.p.startsWith('<') ? one.p : `= ${one.p}`}.`),
     one.within.value !== null && make('span', {}, `With the two models held equal too: ${one.within.shown} (${one.within.interval}).`), make('span.lb-dim', {}, `From ${many(votes, 'vote')} with both images rated, over all models.`)] }));
   return [places.length > 0 && make('div.lb-places', {}, places),
-    refused ? make('p', {}, `Which criterion explains the votes can’t be said yet: ${refused}.`) : make('p', {}, 'Over all models, one point more in a rating is worth in the vote, in Elo points:'), rows.length > 0 && make('div.lb-rows', { role: 'group', 'aria-label': 'What one point more is worth' }, rows),
+    refused ? make('p', {}, `Which criterion explains the votes can’t be said yet: ${refused}.`) : make('p', {}, 'Over all models, one point more in a rating is worth in the vote, in Elo points:'), rows.length > 0 && make('div.lb-rows.lb-widerows', { role: 'group', 'aria-label': 'What one point more is worth' }, rows),
     rows.length > 0 && make('p.lb-small', {}, `Together the ratings explain ${share} of the deviance of ${many(votes, 'vote')}, and name the winner of ${right} of the decided ones.`)].filter(Boolean);
 }

@@ -53,7 +53,18 @@ function tile(one, said) {
   return explains(node, () => [make('b', {}, prompt), make('span', {}, `${one.name}: overall ${one.score.shown}${one.score.interval ? ` (${one.score.interval})` : ''} from ${many(one.voters, 'voter')}.`), make('span.lb-dim', {}, one.score.explain)]);
 }
 
-const strip = (tiles, said) => make('div.lb-strip', {}, tiles.map((one) => tile(one, said)));
+/** Tiles side by side; those after the `first` wait for a button. */
+function strip(tiles, said, first = tiles.length) {
+  const node = make('div.lb-strip', {}, tiles.slice(0, first).map((one) => tile(one, said)));
+  if (tiles.length <= first + 1) return fillStrip(node, tiles.slice(first), said);
+  const more = make('button.lb-more', { type: 'button', onclick: () => { fillStrip(node, tiles.slice(first), said); more.remove(); node.children[first].focus(); } }, `Show ${tiles.length - first} more`);
+  return make('div', {}, node, more);
+}
+
+function fillStrip(node, tiles, said) {
+  node.append(...tiles.map((one) => tile(one, said)));
+  return node;
+}
 
 /** A line with a number on a scale: its interval as a band, the number as a dot, another number as a tick. */
 function scaled(low, high, { value, lower, upper }, other) {
@@ -66,10 +77,10 @@ function scaled(low, high, { value, lower, upper }, other) {
 }
 
 /** A row of a list of bars: what, its bar, its number. It explains itself. */
-function barRow(title, [low, high], cell, { other, words, note, here, link } = {}) {
+function barRow(title, [low, high], cell, { other, words, note, here, link, unsure } = {}) {
   const number = make('span.lb-number', { tabindex: 0, 'data-at': `bar ${note || ''} ${title}` }, make('b', {}, cell.shown), cell.interval && make('small', {}, cell.interval));
   explains(number, words);
-  return make(`div.lb-row${here ? '.lb-here' : ''}`, {}, make('span.lb-what', {}, link ? make('a', { href: link }, title) : title), scaled(low, high, cell, other && other.value), number);
+  return make(`div.lb-row${here ? '.lb-here' : ''}${unsure ? '.lb-unsure' : ''}`, {}, make('span.lb-what', {}, link ? make('a', { href: link }, title) : title), scaled(low, high, cell, other && other.value), number);
 }
 
 /** The rows of a model's or image's scores. `others` {criterion: the mean of the others, or nothing}. */

@@ -24,7 +24,7 @@ function makeCards() {
     shown = block.cards.map((card) => [card.model, makeCard(block, card)]);
     const empty = make('div.lb-empty', { hidden: true }, 'No model passes the filters.');
     node.replaceChildren(...(shown.length ? [
-      make('div.lb-tools.lb-heat-tools', {}, legend(), chooseHeat()), make('div.lb-grid', {}, shown.map(([, card]) => card)), empty,
+      make('div.lb-tools.lb-heat-tools', {}, legend(), chooseHeat()), make('p.lb-small', {}, 'Scores run from 1 to 5. Dot: mean. Band: 95% interval. Tick: all other models.'), make('div.lb-grid', {}, shown.map(([, card]) => card)), empty,
       block.notes.length ? make('ul', {}, block.notes.map((note) => make('li', {}, note))) : ''] : [nothingYet()]));
     node.redraw();
     refocus(node, held);
@@ -46,7 +46,6 @@ function makeCard(block, card) {
     make('div.lb-card-head', {}, make('h4', { id }, make('a', { href: to, 'data-at': `card ${card.model}` }, card.name)), counts(card)),
     card.worst.length > 0 && make('p.lb-small', {}, card.worst.length > 1 ? 'Its weakest images' : 'Its image'), strip(card.worst),
     scoreRows(block.criteria, card.scores, card.others),
-    make('p.lb-small', {}, 'Dot: mean, 1 to 5. Band: 95% interval. Tick: the other models.'),
     card.weakest && make('p', {}, `Weakest in `, make('b', {}, card.weakest.group), ' ', numberOfGroup(card.weakest, card.by)),
     card.asked_words && make('p.lb-misses', {}, card.words.length ? 'Misses most: ' : 'No word is missed often.', card.words.map((word) => chip(word))),
     make('a.lb-onward', { href: to, 'aria-label': `All of ${card.name}` }, 'Why, in full'));
@@ -132,7 +131,7 @@ function drawPage(found, fresh) {
   view.node.replaceChildren(...(view.at.kind === 'model' ? modelPage(found, again) : imagePage(found)).flat().filter(Boolean));
   if (fresh) {
     view.node.querySelector('h3').focus({ preventScroll: true });
-    if (view.node.getBoundingClientRect().top < 0 || view.node.getBoundingClientRect().top > innerHeight / 2) tabs.scrollIntoView({ block: 'start', behavior: 'instant' });
+    view.node.scrollIntoView({ block: 'start', behavior: 'instant' });
   } else refocus(view.node, held);
 }
 
