@@ -187,6 +187,17 @@ def test_images_of_the_bank_are_shown_as_they_are_made_but_never_private_ones(tm
     assert standings.study().pictures is pictures, "what was measured and shrunk is kept"
 
 
+def test_the_probabilities_of_the_pairs_come_with_the_ledgers_votes(tmp_path):
+    arena, standings = SmallArena(tmp_path), Standings()
+    standings.follow(arena.ledger, config(), arena.bank)
+    arena.vote(3)
+    drawn = standings.study().sampled.drawn
+    assert (drawn.known, drawn.lowest, drawn.highest) == (3, 1.0, 1.0)
+    arena.vote(2)
+    assert standings.study().sampled.drawn.known == 5
+    assert not any("pair_probability" in note for note in standings.board().notes), "all alike"
+
+
 def test_feedback_is_in_the_study_as_soon_as_it_is_given(tmp_path):
     arena, standings = SmallArena(tmp_path), Standings()
     standings.follow(arena.ledger, config(), arena.bank)
