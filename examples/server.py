@@ -124,6 +124,8 @@ class Painter:
                 raise Refusal(400, f"parameters.{key}: unknown; one of seed, {', '.join(sorted(known))}")
             if key in MOST and not (type(value) is int and 1 <= value <= MOST[key]):
                 raise Refusal(400, f"parameters.{key}: a whole number from 1 to {MOST[key]} is expected")
+            if isinstance(value, list) and len(value) > MOST["num_inference_steps"]:  # such as the steps' own times
+                raise Refusal(400, f"parameters.{key}: at most {MOST['num_inference_steps']} values are expected")
         return seed, given
 
     # -- the thread --------------------------------------------------------------------------------------
@@ -265,7 +267,7 @@ async def _read(request: Request) -> tuple[str, dict[str, Any]]:
             raise Refusal(413, f"a request has at most {MOST_BYTES} bytes")
     try:
         given = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refusal(400, 'JSON is expected: {"inputs": "...", "parameters": {...}}') from None
     prompt = given.get("inputs") if isinstance(given, dict) else None
     if not isinstance(prompt, str) or not prompt.strip():

@@ -1,7 +1,7 @@
 """A text-to-image server that keeps the Hub's contract on loopback, and every way in which such a server can fail.
 
-The path says what it does: /status/404, /loading/2 (503 twice, then images), /hang, /slow/0.5, /huge, /bomb, /text,
-/truncated, /reset, /redirect, /json/nsfw; anything else answers with an image drawn from path, prompt and seed.
+The path says what it does: /status/404, /loading/2 (503 twice, then images), /hang, /slow/0.5, /huge, /bomb, /zipped,
+/text, /truncated, /reset, /redirect, /json/nsfw; anything else answers with an image drawn from path, prompt and seed.
 """
 
 from __future__ import annotations
@@ -129,6 +129,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         for _ in range(1000):
             self.wfile.write(bytes(1_000_000))
+
+    def do_zipped(self, value: str, body: dict) -> None:
+        """A few hundred bytes that are 200 million."""
+        import brotli
+
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.send_header("Content-Encoding", "br")
+        self.end_headers()
+        self.wfile.write(brotli.compress(bytes(200_000_000), quality=1))
 
     def do_bomb(self, value: str, body: dict) -> None:
         """A PNG of a few bytes that says it has 36 million pixels."""

@@ -281,17 +281,20 @@ def _client_class() -> type:
 
         async def _inner_post(self, request_parameters, *, stream: bool = False) -> bytes:
             """Like the original, but no redirect is followed (a token stays where it was meant for), the answer has a
-            largest size, and what it said is kept to tell of."""
+            largest size and comes as it is (a compressed kilobyte may be gigabytes), and what it said is kept to tell
+            of."""
             import httpx2
 
-            headers = {"accept": "image/png", **request_parameters.headers}
+            headers = {"accept": "image/png", **request_parameters.headers, "accept-encoding": "identity"}
             async with (
                 httpx2.AsyncClient(timeout=None) as client,
                 client.stream("POST", request_parameters.url, json=request_parameters.json,
                               content=request_parameters.data, headers=headers) as response,
             ):  # fmt: skip
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise Refusal(BadAnswer, "its answer is compressed, which was not asked for")
                 body = bytearray()
-                async for part in response.aiter_bytes():
+                async for part in response.aiter_raw():
                     body += part
                     if len(body) > MOST_BYTES:
                         raise Refusal(BadAnswer, f"its answer is larger than {MOST_BYTES // 1_000_000} MB")

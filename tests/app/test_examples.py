@@ -314,6 +314,8 @@ def test_who_hangs_up_leaves_the_queue_and_stops_the_drawing():
         (b'{"inputs": "a", "parameters": {"num_inference_steps": 100000}}', "from 1 to 200"),
         (b'{"inputs": "a", "parameters": {"width": 1e9}}', "from 1 to 4096"),
         (b'{"inputs": "a", "parameters": {"generator": 1}}', "generator: unknown"),
+        (b'{"inputs": "a", "parameters": {"negative_prompt": [' + b"1," * 300 + b"1]}}", "at most 200 values"),
+        (b"[" * 60_000, "JSON is expected"),
         (b'{"inputs": "' + b"a" * 70_000 + b'"}', "64000 bytes"),
     ],
 )

@@ -61,6 +61,7 @@ def test_the_hubs_contract_is_kept(server, backend):
     made = draw(backend, row(server.url + "/one"), seed=2**63 - 1)[0]
     path, headers, body = server.asked[0]
     assert path == "/one" and headers["content-type"] == "application/json" and headers["accept"] == "image/png"
+    assert headers["accept-encoding"] == "identity"
     assert body == {"inputs": "a red circle", "parameters": {**SETTINGS, "seed": 2**31 - 1}}
     assert made.settings["arguments"] == body["parameters"], "the seed that was sent is the one that is recorded"
     assert server.url not in str(made.settings) + made.hardware, "a laboratory's address is published to nobody"
@@ -119,6 +120,7 @@ def test_without_a_token_a_provider_is_not_asked(server):
     ("/status/504", BackendTimeout, "504"), ("/status/451", BlockedContent, "451"),
     ("/text", BadAnswer, "no image"), ("/json/queued", BadAnswer, "queued"), ("/json/nsfw", BlockedContent, "flagged"),
     ("/truncated", BadAnswer, "no image"), ("/bomb", BadAnswer, "6000 x 6000"), ("/huge", BadAnswer, "larger than"),
+    ("/zipped", BadAnswer, "compressed, which was not asked for"),
 ])  # fmt: skip
 def test_every_bad_answer_is_an_error_of_its_own_that_names_no_model(server, backend, path, kind, words):
     with pytest.raises((BackendUnavailable, BlockedContent)) as caught:
