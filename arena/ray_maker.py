@@ -1,6 +1,7 @@
 """What runs on the machines of a cluster: an actor with one backend, which makes pictures and writes nothing down.
 
-Whatever goes wrong with a picture is said in its row: an actor that dies of one would be asked for it again, for ever.
+Whatever goes wrong with a picture is said in its row: an actor that dies of one is asked for it again, and takes others
+with it.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Maker:
                 "seconds": round(made.seconds, 4)}  # fmt: skip
 
     def _generate(self, requests: Sequence[Request]) -> list[Generated]:
-        """Raises GenerationError, and nothing else: an actor that dies of one picture would be asked for it again."""
+        """Raises GenerationError, and nothing else: what fails otherwise would end the block."""
         try:
             return self.backend.generate(requests, progress=lambda share: None, cancelled=lambda: False)
         except GenerationError:
