@@ -66,6 +66,7 @@ class Feedback:
     total: int = 0
     left_out: dict = field(default_factory=dict)
     notes: tuple = ()
+    gold_tasks: tuple = ()  # (voter, task, right) of what was said where the answer is known; such rows never count
 
     def __len__(self):
         return len(self.scores)
@@ -133,7 +134,7 @@ def _check(raw, mode):
     found = [battles.get(name) for name in column("battle_id")] if battles is not None else [None] * len(kept)
     words = _given(columns.get("misaligned_words"), "misaligned_words", kept, _word)
     _inside(words, column("prompt"))
-    extra = [extra[at] for at in kept.tolist()]
+    extra_of_all, extra = extra, [extra[at] for at in kept.tolist()]
     groups = _groups(raw, column, found)
     return Feedback(
         image=encode(column("image_id")),
@@ -159,6 +160,7 @@ def _check(raw, mode):
         total=rows,
         left_out={why: left_out[why] for why in sorted(left_out)},
         notes=(raw.note,) if raw.note and rows else (),
+        gold_tasks=_gold_tasks(text["voter"], extra_of_all, reasons),
     )
 
 
@@ -247,6 +249,20 @@ def _reasons(text, extra, battles):
         given.add(key)
         reasons.append(reason)
     return reasons
+
+
+def _gold_tasks(voters, extra, reasons):
+    """(voter, task, right) of each row of a task with a known answer that names both; other gold rows say nothing."""
+    found = []
+    for voter, more, reason in zip(voters, extra, reasons, strict=True):
+        gold = more.get("gold")
+        if reason != "gold" or not isinstance(gold, dict):
+            continue
+        if not isinstance(gold.get("right"), bool) or not gold.get("task"):
+            raise errors.BadFeedback(f"column extra: gold is no task with an answer: {str(gold)[:60]!r}")
+        if voter:
+            found.append((voter, str(gold["task"]), gold["right"]))
+    return tuple(found)
 
 
 def _given(column, name, kept, read, width=0):

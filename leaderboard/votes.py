@@ -24,6 +24,7 @@ A_WINS, B_WINS, BOTH_GOOD, BOTH_BAD = range(4)
 ALIASES = {"tie": "both_good", "tie (bothbad)": "both_bad"}
 GROUPINGS = ("category", "sub_category", "complexity")
 MAIN_MODE = "anonymous"
+ANY = "any"  # in `gold`: the task is about feedback, and no outcome of the vote is the right one
 TRUTH = {"true": "true", "1": "true", "1.0": "true"}
 NOT_NAMES = {"nan", "none", "null", "<na>"}
 
@@ -253,15 +254,14 @@ def _from_extra(extra, text):
 def _gold_tasks(text, winner, rows):
     """(voter, task, right) of each of these rows that has a voter; a task is a pair of images, whichever side each was
     on, or what else names it. Raises UnknownOutcome for an answer that names none."""
+    rows = rows[np.array([name != ANY for name in text["gold"].names] + [True])[text["gold"].codes[rows]]]
     right = (_outcomes(text["gold"].take(rows), "gold") == winner[rows]).tolist()
-    voter, pair, *rest = (
-        text[name].take(rows).to_pylist() for name in ("voter", "pair_id", "image_a", "image_b", "prompt_id")
-    )
+    names = ("voter", "pair_id", "image_a", "image_b", "prompt_id")
+    voter, pair, *rest = (text[name].take(rows).to_pylist() for name in names)
     found = []
     for who, known, a, b, prompt, good in zip(voter, pair, *rest, right, strict=True):
-        task = known or ("/".join(sorted((a, b))) if a and b else prompt) or f"task {len(found)}"
         if who:
-            found.append((who, task, good))
+            found.append((who, known or ("/".join(sorted((a, b))) if a and b else prompt) or f"task {len(found)}", good))
     return tuple(found)
 
 

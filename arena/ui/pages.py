@@ -15,7 +15,7 @@ from arena.ui.stage import STATIC, facts_for_page, render_stage, scripts
 if TYPE_CHECKING:
     from arena.service import Arena
 
-STYLES = ("page.css", "stage.css", "dock.css", "feedback.css", "composer.css", "about.css")
+STYLES = ("page.css", "stage.css", "dock.css", "feedback.css", "campaign.css", "composer.css", "about.css")
 # The same values as --ia-bg and --ia-ink in page.css: Gradio needs them before any style of ours is there.
 PAPER, INK, NIGHT, CHALK = "#faf9f6", "#1c1a17", "#131315", "#f1efeb"
 FONTS = ("Inter", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")

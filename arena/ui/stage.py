@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 # One scope without a bundler: every file may use what the files before it declare.
 SCRIPTS = ("dom.js", "header.js", "api.js", "frame.js", "battle.js", "vote.js", "feedback-draft.js", "feedback-layer.js",
-           "feedback-points.js", "feedback-area.js", "feedback-questions.js", "feedback.js", "live.js", "keys.js",
-           "main.js")  # fmt: skip
+           "feedback-points.js", "feedback-area.js", "feedback-questions.js", "feedback.js", "campaign.js", "live.js",
+           "keys.js", "main.js")  # fmt: skip
 # The stage must not carry the models' names: they come with the reveal.
 STAGE_FACTS = ("title", "tagline", "categories", "examples", "limits", "demo", "world", "hub_dataset", "feedback",
                "campaign")  # fmt: skip

@@ -8,10 +8,10 @@ from leaderboard import errors
 from leaderboard.clusters import AUTO
 from leaderboard.feedback import KINDS, read_feedback
 from leaderboard.feedback_formats import CRITERIA
+from leaderboard.gold import gold_weights
 from leaderboard.rich import alpha, heatmaps, paired, scores, words
 from leaderboard.rich.records import OVERALL, ImageFeedback, ModelFeedback, ModelScores, known, score_of
 from leaderboard.tally import UNGROUPED
-from leaderboard.trust import trust as trust_of
 from leaderboard.votes import votes_from_rows
 
 BOTH = "both"
@@ -38,7 +38,7 @@ def of(source, votes=None, pictures=None, **options):
 class Rich:
     """`feedback` is checked Feedback; `votes` checked Votes of the same source, for trust, or None; `pictures` tell the
     images' sizes, or None: then they are taken for squares; `trust` {voter: weight} in place of what the gold tasks
-    among the votes say; `by` a grouping as in votes.GROUPINGS; the rest is as for board.build."""
+    among votes and feedback say; `by` a grouping as in votes.GROUPINGS; the rest is as for board.build."""
 
     def __init__(self, feedback, votes=None, *, pictures=None, trust=None, by="category", seed=0, clusters=AUTO,
                  voter_cap=None):  # fmt: skip
@@ -237,8 +237,9 @@ class Rich:
         """{voter: weight} of voters whose weight is known; everybody else weighs 1."""
         if self._trust is not None:
             return dict(self._trust)
-        found = trust_of(self._votes)
-        return dict(zip(found.voters.ids, found.weight.tolist(), strict=True))
+        battles, said = self._votes.gold_tasks, self.feedback.gold_tasks
+        voters = list(dict.fromkeys(voter for voter, _, _ in (*battles, *said)))
+        return dict(zip(voters, gold_weights(battles, voters, of_feedback=said).tolist(), strict=True))
 
     @cached_property
     def _weight(self):

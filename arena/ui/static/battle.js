@@ -99,6 +99,7 @@ function showEmpty(text) {
 /** Go on to the next battle: the visitor's own if one is ready, else the one that was fetched ahead. */
 async function next({ focus = true } = {}) {
   if (![...VOTED, 'loading'].includes(state.phase)) return;
+  if (owesWhy()) { openWhy(); return; }
   const turn = ++state.turn;
   const ready = state.live;
   if (ready) {
@@ -128,6 +129,7 @@ async function fetchNext(turn) {
       // Two tabs of one visitor: the other one may have voted on it, or it is the one that is on the stage.
       if (voted && old && battle.battle_id === old.battle_id) continue;
       show(battle);
+      if (battle.owed) owe(battle);
       return;
     } catch (error) {
       if (turn !== state.turn) return;

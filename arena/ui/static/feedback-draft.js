@@ -64,6 +64,12 @@ function hasAnswer(answers, step) {
     || (placesAsked(answers, step) && Boolean((answers[step + '_points'] || []).length || answers[step + '_mask']));
 }
 
+/** Whether this question has all the answers that it wants on this side. */
+function isAnswered(answers, step) {
+  const { criteria, words } = feedback();
+  return (!criteria.includes(step) || Boolean(rated(answers, step))) && (step !== 'alignment' || !words || Boolean(answers.misaligned_words));
+}
+
 const hasAnswers = (record) => SIDES.some((side) => bodyOf(record, side));
 
 /** What is sent of one image; null where nothing was answered. A question that was not asked is left out. */
@@ -96,8 +102,13 @@ function give(record) {
 async function deliver(record) {
   for (const body of [...record.waiting]) {
     try {
-      await call('feedback', body);
+      const { check } = await call('feedback', body);
+      if (check) record.check = check;
     } catch (error) {
+      if (error.code === 'wrong_answer') { // a task with a known answer: it is asked again
+        record.waiting = [];
+        return { wrong: error.message, side: body.side };
+      }
       if (['offline', 'busy', 'too_fast', 'internal'].includes(error.code)) {
         deliverLater(error.retryAfter);
         return false;
@@ -122,7 +133,7 @@ function deliverLater(seconds) {
 async function deliverAll() {
   clearTimeout(delivery.timer);
   for (const record of [...records.values()].filter((one) => one.told)) {
-    if (!(await deliver(record))) return;
+    if ((await deliver(record)) !== true) return;
   }
   delivery.tries = 0;
 }

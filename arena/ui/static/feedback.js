@@ -13,7 +13,9 @@ const GO_ON = 420; // milliseconds in which one sees what one chose
 const AT_ONCE = 'reveal-at-once';
 
 /** Whether a vote is sent with the names held back. */
-const holdsNames = () => Boolean(feedback()) && feedback().reveal === 'after' && memory.get(AT_ONCE) !== '1';
+const holdsNames = () => Boolean(feedback()) && (mustSay(state.battle) || (feedback().reveal === 'after' && memory.get(AT_ONCE) !== '1'));
+/** Whether the battle on the stage has its vote and lacks the feedback that has to come before the next one. */
+const owesWhy = () => Boolean(why.record) && !why.record.told && mustSay(state.battle) && VOTED.includes(state.phase) && state.phase !== 'withdrawn';
 const canSayWhy = () => Boolean(why.record) && !why.record.told && ['counted', 'telling', 'revealed', 'loading'].includes(state.phase);
 const stepNow = () => steps()[why.step];
 const other = (side) => (side === 'a' ? 'b' : 'a');
@@ -34,7 +36,7 @@ function buildFeedback() {
   ui.turns.replaceChildren(...SIDES.map((side) => el('button.ia-turn', { type: 'button', 'data-turn': side, onclick: () => goTo(why.step, side) }, `Image ${side.toUpperCase()}`)));
   const tick = el('input', { type: 'checkbox', onchange: () => memory.set(AT_ONCE, tick.checked ? '1' : '') });
   tick.checked = memory.get(AT_ONCE) === '1';
-  if (feedback().reveal === 'after') ui.atOnce.replaceChildren(tick, el('span', {}, 'Always reveal', el('span.ia-long', {}, ' right away')));
+  if (feedback().reveal === 'after' && !(campaign() && campaign().required)) ui.atOnce.replaceChildren(tick, el('span', {}, 'Always reveal', el('span.ia-long', {}, ' right away')));
   readRecords();
   deliverAll();
   addEventListener('online', deliverAll);
@@ -58,7 +60,7 @@ function leaveFeedback() {
   clearTimeout(why.timer);
   why.record = null;
   why.open = false;
-  if (record && !record.told && hasAnswers(record)) give(record);
+  if (record && !record.told && hasAnswers(record) && !mustSay(record.battle)) give(record);
   if (feedback()) showWhy();
 }
 
@@ -148,12 +150,13 @@ function forward() {
   return sendWhy();
 }
 
-const toOther = () => phone.matches && why.shown === 'a' && !bodyOf(why.record, 'b');
+const toOther = () => phone.matches && why.shown === 'a' && (!bodyOf(why.record, 'b') || (owesWhy() && !steps().every((step) => isAnswered(answersOf('b')(), step))));
 
 /** Give the answers, thank for them, and tell the names where they are still hidden. */
 async function sendWhy() {
   const { record } = why;
   if (!record || record.told) return;
+  if (owesWhy()) { await sendAll(record); return; }
   const hidden = state.phase === 'counted';
   const answeredAny = hasAnswers(record);
   let sent = true;
@@ -166,6 +169,44 @@ async function sendWhy() {
   if (hidden) await askNames();
   if (!answeredAny || why.record !== record) return;
   thank(sent);
+}
+
+/** Where feedback is required: all of it, and once the arena has it, the next battle. */
+async function sendAll(record) {
+  for (const side of SIDES) {
+    const step = steps().findIndex((name) => !isAnswered(answersOf(side)(), name));
+    if (step < 0) continue;
+    if (!why.open) openWhy();
+    goTo(step, side);
+    focusQuestion(side);
+    const line = `Image ${side.toUpperCase()}: ${QUESTIONS[steps()[step]].tab.toLowerCase()} is still to be answered.`;
+    note(line);
+    setTimeout(() => { if (ui.note.textContent === line) note(null); }, 5000);
+    return;
+  }
+  ui.reveal.disabled = true;
+  note(null);
+  const sent = await give(record);
+  if (why.record !== record) return;
+  ui.reveal.disabled = false;
+  if (sent === true) {
+    followCampaign();
+    await next();
+    if (record.check) tellRight(record.check);
+    return;
+  }
+  record.told = false;
+  keep(record);
+  if (sent.wrong) lookAgain(sent.wrong, () => { openWhy(); goTo(steps().length - 1, sent.side); focusQuestion(sent.side); });
+  else note('The arena can’t be reached. Your answers are kept here.', { bad: true, action: 'Send them again', run: sendWhy });
+}
+
+/** After a reload: a battle that was voted on, and lacks its feedback. */
+function owe(battle) {
+  mark(battle.owed.winner);
+  state.lastVote = battle.battle_id;
+  beginFeedback(battle, battle.owed.winner, false);
+  showCounted(battle.owed.winner);
 }
 
 function thank(sent) {
@@ -232,7 +273,8 @@ function showMore() {
 /** The main button beside Next: reveal, the next question, or send. */
 function showMain(open, given) {
   const hidden = state.phase === 'counted' || state.phase === 'telling';
-  ui.reveal.hidden = !(open || hidden);
+  ui.reveal.hidden = !(open || (hidden && !owesWhy()));
+  ui.next.hidden = owesWhy();
   ui.reveal.disabled = state.phase === 'telling';
   ui.next.classList.toggle('second', !ui.reveal.hidden);
   if (ui.reveal.hidden) return;
@@ -240,6 +282,7 @@ function showMain(open, given) {
   let text = ['Reveal', ' the models'];
   if (open && !last) text = ['Continue', ''];
   else if (open && toOther()) text = ['Image B', ''];
+  else if (owesWhy()) text = ['Send', ''];
   else if (given) text = hidden ? ['Send', ' and reveal'] : ['Send', ''];
   else if (open && !hidden) text = ['Done', ''];
   ui.reveal.replaceChildren(el('span', {}, text[0], text[1] && el('span.ia-long', {}, text[1])));

@@ -20,7 +20,8 @@ function keyTable(title, rows) {
 
 function buildKeys() {
   const close = el('button.ia-iconbtn', { type: 'button', 'aria-label': 'Close', onclick: () => dialog.close() }, icon('close'));
-  const tables = feedback() ? [keyTable('Voting', feedback().reveal === 'after' ? HELD_KEYS : TOLD_KEYS), keyTable('Saying why', WHY_KEYS)] : [keyTable('', KEYS)];
+  const asked = feedback() || (campaign() ? { reveal: 'after' } : null); // a campaign tells later what it asks
+  const tables = asked ? [keyTable('Voting', asked.reveal === 'after' ? HELD_KEYS : TOLD_KEYS), keyTable('Saying why', WHY_KEYS)] : [keyTable('', KEYS)];
   const dialog = el('dialog.ia-keys', { 'aria-label': 'Keys' },
     el('div.ia-keys-head', {}, el('h2', {}, 'Keys'), close),
     el('div.ia-keys-tables', {}, ...tables),
@@ -30,7 +31,7 @@ function buildKeys() {
 }
 
 function onKey(event) {
-  if (event.defaultPrevented || event.isComposing || keys.open || whyKey(event)) return;
+  if (event.defaultPrevented || event.isComposing || document.querySelector('dialog[open]') || whyKey(event)) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const target = event.target instanceof Element ? event.target : document.body;
   if (target.closest('input:not(.ia-at-once input), textarea, select, [contenteditable=""], [contenteditable="true"], dialog')) return;

@@ -1,11 +1,11 @@
 // Puts the parts together. Gradio runs this once, when the widget is on the page.
 
 const meta = props.value.meta;
+if (meta.campaign) meta.feedback = null; // what this voter is asked comes with the campaign
 const header = buildHeader(props.value);
 const ui = buildStage(header);
 const composer = buildComposer();
 const keys = buildKeys();
-buildFeedback();
 header.tools.prepend(el('button.ia-iconbtn.ia-keybtn', { type: 'button', 'aria-label': 'Keys', 'aria-keyshortcuts': '?', title: 'Keys (?)', onclick: () => keys.showModal() }, icon('keys')));
 
 // Where the box for one's own prompt is under the pictures, a button leads there.
@@ -37,10 +37,16 @@ if (remembered && (meta.categories || []).some((category) => category.name === r
   ui.filter.value = state.category = remembered;
 }
 showEmpty('');
-const begun = feedback() && unfinished();
-if (begun) resume(begun);
-else next({ focus: false });
-try {
-  const kept = JSON.parse(sessionStorage.getItem('image-arena-ticket') || 'null');
-  if (kept && kept.ticket) { send({ ticket: kept.ticket }); live.prompt = kept.prompt || ''; }
-} catch { /* nothing was kept */ }
+if (campaign()) joinCampaign().then(begin);
+else begin();
+
+function begin() {
+  buildFeedback();
+  const begun = feedback() && unfinished();
+  if (begun) resume(begun);
+  else next({ focus: false });
+  try {
+    const kept = JSON.parse(sessionStorage.getItem('image-arena-ticket') || 'null');
+    if (kept && kept.ticket) { send({ ticket: kept.ticket }); live.prompt = kept.prompt || ''; }
+  } catch { /* nothing was kept */ }
+}

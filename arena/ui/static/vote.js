@@ -15,14 +15,16 @@ async function vote(winner) {
   mark(winner);
   note(null);
   try {
-    const { reveal } = await call('vote', { battle_id: battle.battle_id, winner, seconds, ...(held ? { hold: true } : {}) });
+    const { reveal, check } = await call('vote', { battle_id: battle.battle_id, winner, seconds, ...(held ? { hold: true } : {}) });
     state.lastVote = battle.battle_id;
     ui.header.votes(1);
     live.votedMeanwhile = true;
     if (turn !== state.turn) return;
-    beginFeedback(battle, winner, !held);
-    if (held) showCounted(winner);
-    else showReveal(reveal);
+    followCampaign();
+    beginFeedback(battle, winner, Boolean(reveal));
+    if (reveal) showReveal(reveal);
+    else showCounted(winner);
+    if (check) tellRight(check);
   } catch (error) {
     if (turn === state.turn) refused(error, winner);
   }
@@ -38,9 +40,14 @@ function refused(error, winner) {
       showCounted(winner);
     } else setPhase('withdrawn');
     ui.said.textContent = 'This battle has your vote already.';
-  } else if (['unknown_battle', 'battle_expired'].includes(error.code)) {
+  } else if (error.code === 'wrong_answer') {
+    setPhase('open');
+    unmark();
+    lookAgain(error.message, () => ui.choices.firstChild.focus({ preventScroll: true }));
+  } else if (['unknown_battle', 'battle_expired', 'task_first'].includes(error.code)) {
     setPhase('loading');
-    next().then(() => note('That battle was not open any more; this is another.'));
+    state.coming = null;
+    next().then(() => note(error.code === 'task_first' ? error.message : 'That battle was not open any more; this is another.'));
   } else {
     setPhase('open');
     unmark();
@@ -77,6 +84,7 @@ function showCounted(winner) {
   ui.said.textContent = `Your vote counts: ${SAID[winner]}.`;
   setPhase('counted');
   showLive();
+  if (owesWhy()) { openWhy(); return; }
   if (state.byKeyboard) ui.reveal.focus({ preventScroll: true });
   say(`Counted: ${SAID[winner]}. Space reveals the models, w asks you why.`);
 }
@@ -89,8 +97,9 @@ async function askNames() {
   setPhase('telling');
   note(null);
   try {
-    const { reveal } = await call('reveal', { battle_id: state.battle.battle_id });
+    const { reveal, check } = await call('reveal', { battle_id: state.battle.battle_id });
     if (turn !== state.turn) return;
+    if (check) { showKnown(check); return; }
     if (why.record) why.record.revealed = true;
     showReveal(reveal);
   } catch (error) {
@@ -206,6 +215,7 @@ async function undo() {
   }
   ui.header.votes(-1);
   note(null);
+  followCampaign();
   const text = `Vote taken back: it does not count. This battle is not asked again${told ? ', since its names are known' : ''}.`;
   if (here && ['counted', 'revealed'].includes(state.phase)) {
     const focused = ui.after.contains(document.activeElement);
