@@ -19,8 +19,11 @@ from arena.records import EXCLUSION_REASONS, TABLES, WINNERS
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+DOCS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+PAGES = {"README": README, "CONTRIBUTING": CONTRIBUTING, **DOCS}
 ARENA_YAML = (ROOT / "arena.yaml").read_text(encoding="utf-8")
 BODY = README.split("---\n", 2)[2]
+IN_HEALTH = {("hub", "pending_rows"), ("hub", "compaction")}  # of /health, not of arena.yaml
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
 
@@ -135,12 +138,13 @@ def test_what_is_installed_is_what_is_pinned():
 # -- commands -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+@pytest.mark.parametrize("text", PAGES.values(), ids=PAGES)
 def test_every_make_target_that_is_named_exists(text):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     named = {word for line in re.findall(r"^make .*|`[^`\n]*make [^`\n]*`", text, re.M)
              for word in re.findall(r"\bmake ([a-z]+)", line)}  # fmt: skip
-    assert named and named <= targets, named - targets
+    assert named <= targets, named - targets
+    assert named or text in DOCS.values()
 
 
 def test_the_readme_has_the_two_commands():
@@ -177,7 +181,7 @@ def test_the_command_lines_that_are_named_exist(package, capsys):
             with pytest.raises(SystemExit):
                 arena_main([command, "--help"])
         shown.stdout += capsys.readouterr().out
-    lines = re.findall(rf"python -m {package} ([^`\n]*)", README + CONTRIBUTING + ARENA_YAML)
+    lines = re.findall(rf"python -m {package} ([^`\n]*)", "\n".join([*PAGES.values(), ARENA_YAML]))
     words = {flag for line in lines for flag in re.findall(r"--[a-z-]+", line)}
     if package == "arena":
         words |= {match[0] for line in lines if (match := re.match(r"[a-z]+", line))}
@@ -279,11 +283,40 @@ def test_the_readme_shows_our_own_pictures_only():
         assert (ROOT / target).exists(), f"{target} is missing"
 
 
-@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+@pytest.mark.parametrize("text", PAGES.values(), ids=PAGES)
 def test_every_file_that_is_named_exists(text):
-    named = set(re.findall(r"`((?:arena|leaderboard|tests|benchmarks|docs|\.github|\.ci)/[\w./-]*)`", text))
+    named = set(re.findall(r"`((?:arena|leaderboard|tests|benchmarks|docs|examples|\.github|\.ci)/[\w./-]*)`", text))
+    named |= {target for target in re.findall(r"\]\(([^)#:]+)\)", text) if text is README}
     missing = [name for name in sorted(named) if not (ROOT / name).exists()]
     assert not missing, missing
+
+
+def test_the_readme_leads_to_every_document():
+    assert DOCS and all(f"(docs/{name})" in README for name in DOCS)
+
+
+def test_the_readme_can_be_read_in_one_go():
+    """What it says before the tree; what is deeper has its page in docs/."""
+    assert len(BODY.split("## What is where")[0].splitlines()) <= 170
+
+
+def test_the_readmes_links_to_its_sections_lead_somewhere():
+    there = {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", BODY, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", BODY)) <= there
+
+
+def test_every_key_of_arena_yaml_that_is_named_exists():
+    """`bank.retire_after` in a document is a key of that section."""
+    sections = ArenaConfig.model_fields
+    for name, text in PAGES.items():
+        for section_name, key in re.findall(r"`(hub|bank|matchmaking|cluster|limits|feedback|look)\.(\w+)`", text):
+            if (section_name, key) not in IN_HEALTH:
+                model = next(part for part in walk(sections[section_name].annotation)
+                             if isinstance(part, type) and issubclass(part, BaseModel))  # fmt: skip
+                assert key in model.model_fields, (name, section_name, key)
 
 
 def test_the_changelog_names_the_version():
