@@ -23,7 +23,7 @@ from leaderboard import errors
 OURS = ["data/images/**"]  # in one of our data sets on the Hub
 KNOWN = ("image_id", "model", "prompt_id", "width", "height", "seconds", "hardware", "settings")
 THUMBNAIL, QUALITY = 192, 80  # pixels of the longer side; WebP
-THUMBNAILS = 1000  # kept in memory: about 8 kB each
+THUMBNAILS = 24 * 2**20  # bytes of them kept in memory: one is about 8 kB, and one of 1,024 pixels about 100
 ROW_GROUPS = 128 * 2**20  # bytes of row groups kept in memory; one more is held however large it is
 
 
@@ -59,7 +59,7 @@ class Pictures:
     def __init__(self, open_shelf=None, patience=None):
         self._open, self._opened = open_shelf, None
         self.measured, self.patience = {}, patience
-        self._thumbnails, self._lock = OrderedDict(), threading.RLock()
+        self._thumbnails, self._held, self._lock = OrderedDict(), 0, threading.RLock()
 
     @property
     def _shelf(self):
@@ -99,9 +99,11 @@ class Pictures:
         if small is None:
             return None  # not remembered: it may come yet
         with self._lock:
-            self._thumbnails[key] = small
-            while len(self._thumbnails) > THUMBNAILS:
-                self._thumbnails.popitem(last=False)
+            if key not in self._thumbnails:
+                self._thumbnails[key] = small
+                self._held += len(small)
+            while self._held > THUMBNAILS:
+                self._held -= len(self._thumbnails.popitem(last=False)[1])
         return small
 
 

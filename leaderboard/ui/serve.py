@@ -1,14 +1,16 @@
 """Owns the pages without an arena: one small web server for any source of votes, under a light header of its own."""
 
+import contextlib
 import os
 import socket
+import threading
 
 import gradio as gr
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
-from leaderboard.errors import Unreadable
+from leaderboard.errors import LeaderboardError, Unreadable
 from leaderboard.page.head import stamp
 from leaderboard.ui.pages import ENDPOINT, STATIC, leaderboard_page
 
@@ -92,6 +94,7 @@ def serve(load_study, *, host="127.0.0.1", port=7861, title="Leaderboard", about
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     stamp(load_study())  # what can't be read is said before a page is opened, and the first reader waits less
+    threading.Thread(target=_listen, args=(load_study,), name="feedback", daemon=True).start()
     demo = build(load_study, title=title, about=about)
     demo.queue(max_size=100, default_concurrency_limit=None, status_update_rate=5)
     demo.launch(
@@ -114,3 +117,10 @@ def serve(load_study, *, host="127.0.0.1", port=7861, title="Leaderboard", about
         finally:
             demo.close(verbose=False)
     return demo
+
+
+def _listen(load_study):
+    """Work out what takes longest of the feedback before somebody asks; what is wrong with it is said to them."""
+    with contextlib.suppress(LeaderboardError):
+        rich = load_study().rich
+        rich.models(), rich.groups, rich.missed_words

@@ -7,6 +7,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from leaderboard import pictures as pictures_module
 from leaderboard.feedback import feedback_from_rows
 from leaderboard.live import LiveBoard
 from leaderboard.page import Pages
@@ -198,6 +199,15 @@ def test_pictures_come_small_a_few_at_a_time_and_trust_is_a_question(ask, study)
     image = careless.rich.ranked_images("m0")[0]
     plain, trusted = (json.loads(pages.answer({"ask": "image", "image": image, "trusted": t})) for t in (False, True))
     assert plain["light"] == 3 and plain["scores"] == trusted["scores"] and plain["maps"] != trusted["maps"]
+
+
+def test_thumbnails_take_no_more_memory_than_they_may(monkeypatch, study):
+    images = study.rich.images()
+    monkeypatch.setattr(pictures_module, "THUMBNAILS", 2_000)
+    shelf = study.pictures._shelf
+    few = pictures_module.Pictures(lambda: shelf)
+    assert all(few.thumbnail(image) for image in images)
+    assert 0 < sum(map(len, few._thumbnails.values())) == few._held <= 2_000
 
 
 # -- what is not there, or not to be shown --------------------------------------------------------------------------

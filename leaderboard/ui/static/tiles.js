@@ -1,6 +1,6 @@
 // Small pictures with their heat, fetched a few at a time when they come into view, and the bars that scores are drawn as.
 
-const MOST_TILES = 24, KEPT_TILES = 240; // in one question; in memory
+const MOST_TILES = 8, KEPT_TILES = 240; // in one question; in memory
 const seen = new Map(); // image -> {src, maps}, the latest last
 const wanted = new Map(); // image -> the tiles that wait for it
 let fetching = 0;
