@@ -22,7 +22,7 @@ COLUMNS = (
     Column("change_upper", "to", "Upper end of the change's 95% interval.", "signed"),
     Column("p", "p", "Of no change but by chance, two-sided, Holm-corrected over the models.", "p"),
     Column("win_rate", "win rate", "As served: wins and half the draws, of all votes.", "share"),
-    Column("reweighted_win_rate", "reweighted", "The same of the votes' weights: against opponents drawn alike.", "share"),
+    Column("reweighted_win_rate", "reweighted win rate", "The same of the votes' weights: against opponents drawn alike.", "share"),
     Column("rank", "rank", "As served.", "count"),
     Column("reweighted_rank", "reweighted rank", "On the reweighted board; wider intervals alone can change it.", "count"),
 )  # fmt: skip
