@@ -1,4 +1,4 @@
-"""The maintainer's command line: python -m arena check | fill | publish | compact | restore | forget | simulate."""
+"""The maintainer's command line: python -m arena check | fill | publish | compact | restore | forget | gold | simulate."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from arena import check as check_command
 from arena import fill as fill_command
+from arena import gold_command
 from arena.config import load_config
 from arena.errors import ArenaError, ConfigError
 from arena.simulate import command as simulation
@@ -40,11 +41,13 @@ def main(argv: list[str] | None = None) -> int:
         "--account", metavar="ID", help="the id of the account with which a voter signs in (OpenID's sub)"
     )
     forget.add_argument("--yes", action="store_true", help="do not ask first")
+    gold_command.add_parser(commands)
     simulation.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
         return {"check": check_command.run, "fill": _fill, "publish": _publish, "compact": _compact,
-                "restore": _restore, "forget": _forget, "simulate": simulation.run}[arguments.command](arguments)  # fmt: skip
+                "restore": _restore, "forget": _forget, "gold": gold_command.run,
+                "simulate": simulation.run}[arguments.command](arguments)  # fmt: skip
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

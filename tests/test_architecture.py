@@ -25,7 +25,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"health", "forget", "fill"},
         {"service"},
         {"live", "making"},
-        {"stock", "feedback", "casting"},
+        {"stock", "feedback", "casting", "gold_command"},
         {"simulate", "studio", "publisher", "restore"},
         {"hub_reader", "jobs"},
         {"served", "ray_maker", "campaign", "gold"},

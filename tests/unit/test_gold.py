@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image as pictures
 
+from arena import intake
 from arena.campaign_config import AreaTask, WordsTask
 from arena.errors import AlreadyGiven, AlreadyVoted, ConfigError, TaskFirst, UnknownBattle, WrongAnswer
 from arena.feedback import read
 from arena.gold_tasks import area_right, words_right
 from arena.records import Point, feedback_id
+from arena.tables import feedback_values, kept_columns
 from standings import Standings
 from tests.unit.conftest import small_config
 
@@ -409,3 +411,33 @@ def test_an_image_that_is_not_here_yet_is_said_and_its_task_waits(make_arena, fi
     fill(arena)
     assert arena.gold.waiting() == ["gold.tasks[0]: the image 00000000000000000000000000000000 is not here"]
     assert not is_gold(arena, arena.next_battle("ann")), "nobody is kept from voting by it"
+
+
+def test_after_a_lost_disk_the_dataset_tells_what_was_done(make_arena, fill, files, tmp_path):
+    """Rows of a known task come back as any other; the voter is not asked again what they did, and nothing counts."""
+    a, b, c, d = files(4)
+    settings = gold(battle_task(a, b), words_task(c, d), first=2)
+    arena = make_arena(campaign=CAMPAIGN, gold=settings)
+    fill(arena)
+    for _ in range(2):
+        blind = arena.next_battle("ann")
+        task = arena.gold.tasks()[
+            arena.ledger.one("SELECT gold FROM battles WHERE battle_id = ?", blind.battle_id)["gold"]
+        ]
+        battle = arena.ledger.battle(blind.battle_id)
+        arena.cast_vote(blind.battle_id, "model_a" if task.needs else task.outcome(battle), "ann")
+        for side in ("a", "b"):
+            asked = task.needs and task.side(battle) == side
+            arena.feedback.give(blind.battle_id, side, {**ALL, "misaligned_words": [5] if asked else []}, "ann")
+    shown, done = arena.gold.shown("ann"), arena.gold.done("ann")
+    rows = {table: rows_of(arena, table) for table in ("votes", "feedback")}
+    assert len(done) == 2 and arena.gold.practice("ann") == (2, 2)
+    arena.close()
+    (tmp_path / "ledger.sqlite").unlink()
+    again = make_arena(campaign=CAMPAIGN, gold=settings)
+    for table, found in rows.items():
+        stored = [feedback_values(row) if table == "feedback" else row for row in found]
+        intake.take(again.ledger, table, [tuple(row[c] for c in kept_columns(table)) for row in stored])
+    assert again.gold.shown("ann") == shown and sorted(again.gold.done("ann")) == sorted(done)
+    assert again.gold.practice("ann") == (2, 2) and again.gold.practice("bob") == (0, 2)
+    assert again.ledger.unpublished() == again.ledger.counts()["prompts"], "what came from there is not published again"
