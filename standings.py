@@ -38,7 +38,7 @@ TICKED = ("vote_id", "model_a", "model_b", "winner", "mode", "extra")  # what th
 GAINS_SECONDS = 20.0  # between two computations of what the next votes are worth
 JUDGED = ("vote_id", "battle_id", "voter", "mode", "model_a", "model_b", "winner", "image_a", "image_b", "extra",
           "prompt_id", "category", "sub_category", "complexity")  # what feedback needs of its vote  # fmt: skip
-GLANCE = 0.25  # seconds that a reader waits for feedback to be read again
+GLANCE = 0.5  # seconds that a reader waits for feedback to be read again
 IDLE = 9.0  # times as long as reading took, nothing is read again: a tenth of a core at most
 AT_ONCE = 20_000  # votes that are taken in together: a million as dicts would need gigabytes
 REMEMBERED = 1000  # changes kept for reveals that are still under way

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 import pytest
 
 from arena.config import load_config
+from leaderboard.errors import BadFeedback
+from leaderboard.feedback import feedback_from_rows
 from leaderboard.ratings import elo_online
 from leaderboard.votes import votes_from_rows
 from standings import Standings
@@ -210,6 +213,50 @@ def test_feedback_is_in_the_study_as_soon_as_it_is_given(tmp_path):
     assert study.rich.image(first.image_a).scores["style"].mean == 2.0
     assert study.rich.image(first.image_a).words[0].marked == 1
     assert study.rich.size(first.image_a) == (32, 24), "from the bank"
+
+
+def test_nobody_waits_for_much_feedback_to_be_read_again(tmp_path, monkeypatch):
+    arena, standings, go = SmallArena(tmp_path), Standings(), threading.Event()
+    standings.follow(arena.ledger, config(), arena.bank)
+    (first,) = arena.vote(1)
+    arena.say(first, "a", style=2)
+    assert len(standings.study().rich) == 1
+    quick = feedback_from_rows
+
+    def slow(*args, **more):
+        go.wait(30)
+        return quick(*args, **more)
+
+    monkeypatch.setattr("standings.feedback_from_rows", slow)
+    monkeypatch.setattr("standings.IDLE", 0.0)
+    standings._heard._next = 0.0
+    arena.say(first, "b", style=4)
+    begun = time.monotonic()
+    assert len(standings.study().rich) == 1 and len(standings.study().rich) == 1, "what was heard before"
+    assert time.monotonic() - begun < 5.0
+    go.set()
+    while len(standings.study().rich) == 1:
+        assert time.monotonic() - begun < 20.0
+        time.sleep(0.01)
+    assert len(standings.study().rich) == 2
+
+
+def test_feedback_that_cannot_be_read_is_said_and_read_again(tmp_path, monkeypatch):
+    arena, standings = SmallArena(tmp_path), Standings()
+    standings.follow(arena.ledger, config(), arena.bank)
+    (first,) = arena.vote(1)
+    arena.say(first, "a", style=2)
+    quick = feedback_from_rows
+
+    def bad(*args, **more):
+        raise BadFeedback("ledger, feedback: wrong")
+
+    monkeypatch.setattr("standings.feedback_from_rows", bad)
+    study = standings.study()
+    with pytest.raises(BadFeedback):
+        assert study.rich
+    monkeypatch.setattr("standings.feedback_from_rows", quick)
+    assert len(study.rich) == 1, "a reader's question is enough"
 
 
 def test_many_votes_are_taken_in_some_at_a_time(ledger, tmp_path, arena_yaml, monkeypatch):

@@ -248,6 +248,24 @@ def test_tables_are_a_click_away(look, source):
     assert not page.locator(".lb-view").is_visible() and page.locator(".lb-card").first.is_visible()
 
 
+def test_in_a_running_arena_feedback_is_on_the_page_within_seconds(visit, served):
+    reader = visit(at="/leaderboard#why")
+    page = reader.page
+    page.wait_for_selector(".lb-cards")
+    arena, voter = served.arena, "f" * 32
+    battle = arena.next_battle(voter)
+    arena.cast_vote(battle.battle_id, "model_a", voter)
+    given = arena.feedback.give(
+        battle.battle_id, "a", {"style": 5, "errors": 4, "coherence_points": [[0.5, 0.5]]}, voter
+    )
+    page.wait_for_function("() => document.querySelector('.lb-card h4')", timeout=30_000)
+    page.evaluate("at => { location.hash = at }", f"why/image/{given.image_id}")
+    page.wait_for_function(PAINTED, arg=LARGE)
+    assert "1 voter rated it" in page.locator(".lb-where").inner_text()
+    assert page.locator(".lb-large img").evaluate("image => image.naturalWidth") == 64
+    assert reader.overflow() <= 0
+
+
 def test_without_feedback_the_page_says_how_to_give_it(look, source):
     before = source.study
     try:
