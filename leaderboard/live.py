@@ -10,9 +10,9 @@ from leaderboard.columns import NO_TIME, chances, encode, floats, milliseconds, 
 from leaderboard.formats.arena import MEASURED, PROBABILITY
 from leaderboard.growing import Numbers, Texts
 from leaderboard.sampling import AS_SERVED
-from leaderboard.sources import EXCLUSION_COLUMNS, OPTIONAL, REQUIRED, Raw, open_source
+from leaderboard.sources import EXCLUSION_COLUMNS, OPTIONAL, REQUIRED, Raw, columns_of, open_source
 from leaderboard.study import Study
-from leaderboard.votes import ALIASES, check, columns_of
+from leaderboard.votes import ALIASES, check
 
 
 class LiveBoard:

@@ -75,6 +75,12 @@ def raw_of(name, columns, exclusions=None, revision=None, source_format=None):
     return Raw(name, found.columns, exclusions, revision, found.left_out, found.notes)
 
 
+def columns_of(rows, names):
+    """Mappings -> {name: list of cells} for those names that any row has (all of them where there is no row)."""
+    rows = list(rows)
+    return {name: [row.get(name) for row in rows] for name in names if not rows or any(name in row for row in rows)}
+
+
 @contextmanager
 def saying(name):
     """What is wrong with a source's votes, led by the source's name."""

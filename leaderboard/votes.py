@@ -17,7 +17,7 @@ from leaderboard import errors
 from leaderboard.columns import EMPTY, NO_TIME, Coded, encode, floats, milliseconds, nothing, plural, recoded, some
 from leaderboard.formats.arena import COVARIATES, MEASURED
 from leaderboard.later import Later
-from leaderboard.sources import OPTIONAL, REQUIRED, TEXT, Raw, open_source, raw_of, saying
+from leaderboard.sources import OPTIONAL, REQUIRED, TEXT, Raw, columns_of, open_source, raw_of, saying
 
 OUTCOMES = ("model_a", "model_b", "both_good", "both_bad")
 A_WINS, B_WINS, BOTH_GOOD, BOTH_BAD = range(4)
@@ -140,12 +140,6 @@ def from_arrow(table, exclusions=None, mode=MAIN_MODE, source="memory"):
     return check(raw, mode)
 
 
-def columns_of(rows, names):
-    """Mappings -> {name: list of cells} for those names that any row has (all of them where there is no row)."""
-    rows = list(rows)
-    return {name: [row.get(name) for row in rows] for name in names if not rows or any(name in row for row in rows)}
-
-
 def check(raw, mode=MAIN_MODE):
     """A Raw source -> Votes. Raises errors.BadVotes, its message led by the source's name."""
     with saying(raw.name):
@@ -261,7 +255,9 @@ def _gold_tasks(text, winner, rows):
     found = []
     for who, known, a, b, prompt, good in zip(voter, pair, *rest, right, strict=True):
         if who:
-            found.append((who, known or ("/".join(sorted((a, b))) if a and b else prompt) or f"task {len(found)}", good))
+            found.append(
+                (who, known or ("/".join(sorted((a, b))) if a and b else prompt) or f"task {len(found)}", good)
+            )
     return tuple(found)
 
 
