@@ -24,6 +24,7 @@ from arena.records import dumps, feedback_id
 
 SIDES = ("a", "b")
 RANKED = 20  # voters of the ranking that are told
+AT_ONCE = 20_000  # votes that are read together
 LOOKED_AT = 20  # of a voter's last votes, whether they owe feedback
 EXAMPLE_PATH = "/arena/guide/"
 EXAMPLE_PX = 512  # the side of the box that a guideline's example is shown in
@@ -129,7 +130,7 @@ class CampaignDesk:
         named = {row["voter"] for row in self._ledger.all("SELECT voter FROM named_voters")}
         told = {
             "you": {"answers": counts.of[voter], "today": counts.today[voter]},
-            "campaign": {"answers": counts.answers, "target": self.settings.target, "voters": len(+counts.of),
+            "campaign": {"answers": counts.answers, "target": self.settings.target, "voters": counts.voters(),
                          "pairs": {"complete": pairs[0], "begun": pairs[1]} if pairs else None},
             "asked": self.asked(voter).model_dump(),
         }  # fmt: skip
@@ -165,20 +166,29 @@ class Counts:
         with self._lock:
             exclusions = self._ledger.exclusions_after(self._at[1])
             # Of a vote that is erased nobody knows any more whose it was.
-            if self._ledger.now() // DAY != self._day or any(row["reason"] == "erased" for _, row in exclusions):
+            if any(row["reason"] == "erased" for _, row in exclusions):
                 self._begin()
                 exclusions = self._ledger.exclusions_after(0)
-            rows = self._ledger.all(
+            if (today := self._ledger.now() // DAY) != self._day:
+                self.today.clear()
+                self._day = today
+            while rows := self._ledger.all(
                 "SELECT seq, vote_id, voter, created_at, extra FROM votes WHERE seq > ? AND mode = 'anonymous' AND "
-                "served_from = 'bank' AND created_at >= ? ORDER BY seq", self._at[0], self._since)  # fmt: skip
-            for row in rows:
-                if row["vote_id"] not in self._out:  # another replica's exclusion may come before its vote
-                    self._count(row, 1)
-            self._at = rows[-1]["seq"] if rows else self._at[0], self._at[1]
+                "served_from = 'bank' AND created_at >= ? ORDER BY seq LIMIT ?", self._at[0], self._since, AT_ONCE
+            ):  # fmt: skip
+                for row in rows:
+                    if row["vote_id"] not in self._out:  # another replica's exclusion may come before its vote
+                        self._count(row, 1)
+                self._at = rows[-1]["seq"], self._at[1]
             for seq, exclusion in exclusions:
                 self._exclude(exclusion)
                 self._at = self._at[0], seq
         return self
+
+    def voters(self) -> int:
+        """How many have an answer that stands."""
+        with self._lock:
+            return sum(n > 0 for n in self.of.values())
 
     def ranking(self, voter: str, named: set[str]) -> dict[str, Any]:
         """The voters with most answers among those who agreed to be named, and how many others there are. Equal answers

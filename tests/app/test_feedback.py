@@ -156,3 +156,8 @@ def test_places_are_kept_as_shares_of_the_image_not_of_the_square(visitor, arena
     assert say(visitor, battle_id, errors=5, coherence_points=[[0.5, 0.25], [0.25, 0.5], [1, 1]]).status_code == 200
     (row,) = (row for _, row in arena.ledger.feedback_after(0) if row["battle_id"] == battle_id)
     assert row["coherence_points"] == [{"x": 0.5, "y": 0}, {"x": 0.25, "y": 0.5}, {"x": 1, "y": 1}]
+
+
+def test_who_has_no_cookie_may_ask_how_far_the_campaign_is(served):
+    answer = httpx.get(served.url + "/arena/campaign")
+    assert (answer.status_code, answer.json()) == (200, {"campaign": None})

@@ -157,6 +157,21 @@ def test_progress_counts_what_stands(make_arena, fill, clock):
     assert again.campaign.progress("ann")["you"] == {"answers": 3, "today": 1}, "it follows from the ledger"
 
 
+def test_a_new_day_reads_nothing_again(make_arena, fill, clock, monkeypatch):
+    monkeypatch.setattr("arena.campaign.AT_ONCE", 2)
+    arena = make_arena(campaign=OPTIONAL)
+    fill(arena)
+    for voter in ("ann", "bob", "ann", "ann", "cyd"):
+        vote(arena, voter)
+    assert arena.campaign.progress("ann")["you"] == {"answers": 3, "today": 3}
+    assert arena.campaign.progress("ann")["campaign"]["voters"] == 3
+    asked, reading = [], arena.ledger.all
+    monkeypatch.setattr(arena.ledger, "all", lambda sql, *values: asked.append((sql, values)) or reading(sql, *values))
+    clock.now += 86_400
+    assert arena.campaign.progress("ann")["you"] == {"answers": 3, "today": 0}
+    assert all(values[0] > 0 for sql, values in asked if "FROM votes WHERE seq > ?" in sql)
+
+
 def test_earlier_votes_are_not_the_campaigns(make_arena, fill, clock):
     arena = make_arena(campaign=OPTIONAL)
     fill(arena)
