@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arena.backends import Request
-from arena.backends.loans import ABORTED, BUSY, LONGEST, MARGIN, START, TITLES, Loans, refused
+from arena.backends.loans import ABORTED, BUSY, LONGEST, MARGIN, MOST, SHORT, START, TITLES, Loans, refused
 from arena.config import ModelSettings
 from arena.errors import BackendBusy, BackendTimeout, GenerationCancelled
 
@@ -25,6 +25,17 @@ def test_a_loan_is_as_long_as_the_same_images_last_took_with_a_margin():
     loans.learn(pair, [1.0, 3.0], spent=4.0)  # the worker had them; the next one may not
     assert loans.seconds(pair) == round(START + MARGIN * 6.0)
     assert loans.seconds([ask("a"), ask("a")]) == round(START + MARGIN * (1.0 + 2 * 1.0)), "weights are moved once"
+
+
+def test_a_short_loan_holds_as_many_images_as_were_quick():
+    loans, quick, slow = Loans(), ask("quick"), ask("slow")
+    assert loans.holds(quick.model) >= 1, "nothing is known yet"
+    loans.learn([quick], [1.0], spent=3.0)
+    loans.learn([slow], [40.0], spent=42.0)
+    assert (loans.holds(quick.model), loans.holds(slow.model)) == (MOST, 1)
+    loans.learn([quick], [5.0], spent=7.0)
+    n = loans.holds(quick.model)
+    assert loans.seconds([quick] * n) <= SHORT < loans.seconds([quick] * (n + 1)) and n > 1
 
 
 def test_a_slower_image_counts_at_once_and_a_quicker_one_by_and_by():

@@ -147,6 +147,10 @@ def test_estimates_and_measurements(ledger):
     assert measured_seconds(ledger) == {"kolors": 2.0}, "on this hardware, and the median"
     [kolors] = [c for c in costs(list(rows.values()), measured_seconds(ledger)) if c.model == "kolors"]
     assert (kolors.seconds, kolors.measured) == (2.0, True)
+    for k, (model, took) in enumerate([("kolors", 0.5), ("kolors", 0.5), ("kolors", 0.5), ("sana", 0.2)], 10):
+        ledger.add_image(Image(f"{k:032}", prompt.prompt_id, model, "r", k, 8, 8, '{"batch": {"images": 4}}', took, "GPU",
+                               k, "x"))  # fmt: skip
+    assert measured_seconds(ledger) == {"kolors": 2.0, "sana": 0.2}, "a live image is not drawn in a batch"
 
 
 def test_a_row_that_says_too_little_is_named():
