@@ -34,7 +34,12 @@ function buildFeedback() {
     el('span', {}, QUESTIONS[step].tab), el('i.ia-step-side', { 'data-of': 'a', 'aria-hidden': 'true' }), el('i.ia-step-side', { 'data-of': 'b', 'aria-hidden': 'true' })));
   ui.steps.replaceChildren(...ui.stepButtons);
   ui.turns.replaceChildren(...SIDES.map((side) => el('button.ia-turn', { type: 'button', 'data-turn': side, onclick: () => goTo(why.step, side) }, `Image ${side.toUpperCase()}`)));
-  const tick = el('input', { type: 'checkbox', onchange: () => memory.set(AT_ONCE, tick.checked ? '1' : '') });
+  const tick = el('input', { type: 'checkbox', onchange: () => {
+    memory.set(AT_ONCE, tick.checked ? '1' : '');
+    // Who wants the names with every vote wants these too. The next Space is not to undo the choice.
+    if (tick.checked && state.phase === 'counted') mainAct();
+    (ui.reveal.hidden || ui.reveal.disabled ? ui.next : ui.reveal).focus({ preventScroll: true });
+  } });
   tick.checked = memory.get(AT_ONCE) === '1';
   if (feedback().reveal === 'after' && !(campaign() && campaign().required)) ui.atOnce.replaceChildren(tick, el('span', {}, 'Always reveal', el('span.ia-long', {}, ' right away')));
   readRecords();
@@ -222,7 +227,7 @@ function thank(sent) {
 
 /** Bring the panel in line with what is open, asked and answered. */
 function showWhy() {
-  if (!feedback()) return;
+  if (!feedback() || !ui.stepButtons) return; // not built yet
   const open = why.open && canSayWhy();
   ui.stage.classList.toggle('asking', open);
   ui.stage.dataset.shown = why.shown;
