@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -250,10 +249,6 @@ def quantile(waits: Sequence[float], share: float) -> float | None:
         return None
     found = waits[min(len(waits) - 1, math.ceil(share * len(waits)) - 1)]
     return found if math.isfinite(found) else None
-
-
-def mean_wait(outcome: Outcome) -> float:
-    return statistics.fmean(outcome.first_wait)
 
 
 def compare(traffic: Traffic, setup: Setup, costs: Sequence[Cost], policies: Sequence[str], seed: int) -> list[Outcome]:
