@@ -54,7 +54,7 @@ ABOUT_COLUMNS = {
     "category": "its category",
     "sub_category": "its sub-category, where it has one",
     "complexity": "`simplified`, `complex` or `original`",
-    "prompt_source": "`curated`, or `voter` for one that a visitor wrote",
+    "prompt_source": "`curated`, `voter` for one that a visitor wrote, or `gold` for one of a task with a known answer",
     "base_prompt_id": "the prompt that it was derived from, if any",
     "model_a": "id of the model on side a, shown on the left or on top",
     "model_b": "id of the model on side b",
@@ -91,7 +91,8 @@ ABOUT_COLUMNS = {
     "alignment_points": "up to three places that do not match the prompt",
     "reason": ", ".join(f"`{code}` ({why})" for code, why in EXCLUSION_REASONS.items()),
     "extra": "JSON: what has no column of its own; in votes voter_name, the user name of a voter who signed in and "
-    "agreed to be named; in feedback revealed, true where the voter knew the models' names by then, and coherence_mask and "
+    "agreed to be named, and gold, the right outcome where that was known, or any where it was known of the feedback (such "
+    "votes are no results); in feedback gold likewise, asked, what this voter was asked for, revealed, true where the voter knew the models' names by then, and coherence_mask and "
     "alignment_mask, painted areas as run lengths over the rows of a grid from the top left, beginning with those not "
     "painted",
 }

@@ -88,16 +88,16 @@ class GoldDesk:
         if self.settings is None:
             return None
         with self._lock:
-            done, of = self.practice(voter)
+            # All of it is looked up for every battle, so that the time it takes tells nothing.
+            (done, of), shown, waiting = self.practice(voter), self.shown(voter), self.open(voter)
             if done < of:
-                if done + len(self.open(voter)) >= of:
+                if done + len(waiting) >= of:
                     return None
                 category = None  # these come whatever was chosen
             elif self.settings.every is None or self._rng.random() * self.settings.every >= 1:
                 return None
             tasks = {key: task for key, task in self._for(voter).items()
                      if category is None or task.prompt.category == category}  # fmt: skip
-            shown = self.shown(voter)
             fewest = min((shown[key] for key in tasks), default=0)
             least = sorted(key for key in tasks if shown[key] == fewest)
             if not least:
@@ -105,9 +105,7 @@ class GoldDesk:
             task = tasks[self._rng.choice(least)]
             sides = task.images if self._rng.random() < 0.5 else task.images[::-1]
             battle = Battle(new_id(), voter, task.prompt, *sides, "anonymous", "bank", 1.0, self._ledger.now())
-            with self._ledger.transaction() as db:
-                self._ledger.add_battle(battle)
-                db.execute("UPDATE battles SET gold = ? WHERE battle_id = ?", (task.task_id, battle.battle_id))
+            self._ledger.add_battle(battle, gold=task.task_id)
         return battle
 
     def shown(self, voter: str) -> Counter[str]:

@@ -103,13 +103,15 @@ class Ledger(Database):
 
     # -- battles -----------------------------------------------------------------------------------------
 
-    def add_battle(self, battle: Battle) -> None:
+    def add_battle(self, battle: Battle, *, gold: str | None = None) -> None:
+        """`gold` is the task with a known answer that it is (`arena.gold`)."""
         with self.transaction() as db:
             self._insert(db, "battles", {
                 "battle_id": battle.battle_id, "voter": battle.voter, "prompt_id": battle.prompt.prompt_id,
                 "image_a": battle.image_a.image_id, "image_b": battle.image_b.image_id, "mode": battle.mode,
                 "served_from": battle.served_from, "pair_probability": battle.pair_probability,
                 "created_at": battle.created_at, "token_a": battle.token_a, "token_b": battle.token_b,
+                "gold": gold,
             })  # fmt: skip
 
     def battle(self, battle_id: str) -> Battle | None:

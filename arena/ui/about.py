@@ -18,8 +18,8 @@ VOTE_COLUMNS = {
     ("model_a", "model_b", "image_a", "image_b", "winner"): "who met whom with which images, and the outcome",
     ("voter", "signed_in"): "a keyed hash that stands for you, and whether you were signed in",
     ("mode", "served_from", "pair_probability"): "how the battle was drawn",
-    ("seconds_to_vote", "arena_version", "extra"): "how long you looked, our version, and your user name if you "
-    "agreed to be named",
+    ("seconds_to_vote", "arena_version", "extra"): "how long you looked, our version, your user name if you "
+    "agreed to be named, and the right answer where it was known",
 }
 # What naming.js fills with the choice, for who is signed in.
 NAMING = """
@@ -48,7 +48,7 @@ FEEDBACK_COLUMNS = {
     ("style", "coherence", "alignment"): "your ratings, 5 is best; of the number of errors it is the reverse",
     ("misaligned_words",): "the words that you marked, by their place in the prompt",
     ("coherence_points", "alignment_points"): "where you marked errors and mismatches",
-    ("extra",): "whether the models were named by then; painted areas",
+    ("extra",): "what you were asked, whether the models were named by then; painted areas",
 }
 
 
