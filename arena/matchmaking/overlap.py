@@ -36,11 +36,12 @@ _ENDS = (
     "SELECT (SELECT COALESCE(MAX(rowid), 0) FROM battles), (SELECT COALESCE(MAX(seq), 0) FROM votes), "
     "(SELECT COALESCE(MAX(seq), 0) FROM exclusions)"
 )
+# A vote that came after the ends were read is not counted yet: until then its battle is a lease.
 _BATTLES = (
     "SELECT b.rowid AS seq, b.battle_id, b.prompt_id, p.category, b.image_a, b.image_b, b.pair_probability, "
     "b.created_at FROM battles b JOIN prompts p USING (prompt_id) WHERE b.rowid > ? AND b.rowid <= ? AND b.voided IS NULL "
     "AND b.mode = 'anonymous' AND b.gold IS NULL AND p.private = 0 "
-    "AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id) ORDER BY b.rowid LIMIT ?"
+    "AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id AND v.seq <= ?) ORDER BY b.rowid LIMIT ?"
 )
 # Of votes: a private prompt is not in its vote.
 _COUNT = f"mode = 'anonymous' AND prompt != '' AND {NOT_GOLD}"
@@ -101,7 +102,7 @@ class Overlap:
         """Take in the battles, votes and exclusions that came since."""
         now, before, self._at = self._ledger.now(), self._at, tuple(self._ledger.one(_ENDS))
         battles, votes, exclusions = zip(before, self._at, strict=True)
-        for row in self._rows(_BATTLES, *battles):
+        for row in self._rows(_BATTLES, *battles, votes[1]):
             begun = self._begun(row)
             if (until := row["created_at"] + self._lease) > now:
                 begun.leases += 1
@@ -180,9 +181,9 @@ class Overlap:
             self._place(begun)
         self._aside.clear()
 
-    def _rows(self, sql: str, after: int, to: int) -> Iterator[sqlite3.Row]:
+    def _rows(self, sql: str, after: int, to: int, *more: int) -> Iterator[sqlite3.Row]:
         """What the query gives of the rows `after` one `to` another, some at a time."""
-        while after < to and (rows := self._ledger.all(sql, after, to, _ROWS)):
+        while after < to and (rows := self._ledger.all(sql, after, to, *more, _ROWS)):
             yield from rows
             after = rows[-1]["seq"]
 

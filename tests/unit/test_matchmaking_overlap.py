@@ -351,3 +351,21 @@ def test_what_is_finished_or_long_ago_is_not_kept_as_a_lease(make_arena, fill, c
     clock.now += 31 * 60
     again.follow()
     assert not again.overlap._leases
+
+
+def test_a_vote_that_comes_while_the_others_are_taken_in_leaves_no_place_free(make_arena, fill, monkeypatch):
+    arena = overlapping(make_arena, fill, categories=ONE)
+    vote(arena, "ann")
+    also = arena.next_battle("bob")
+    found, read = arena.stock.shelf.overlap, arena.ledger.all
+
+    def slow(sql, *values):
+        if "FROM battles b JOIN" in sql and arena.ledger.vote_of(also.battle_id) is None:
+            monkeypatch.setattr(found, "follow", lambda: None)  # the voter's thread waits for its turn with the shelf
+            arena.cast_vote(also.battle_id, "both_good", "bob")
+            monkeypatch.undo()
+        return read(sql, *values)
+
+    monkeypatch.setattr(arena.ledger, "all", slow)
+    assert images_of(arena, arena.next_battle("cyd")) != images_of(arena, also)
+    assert arena.ledger.vote_of(also.battle_id), "it came in between"
