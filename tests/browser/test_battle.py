@@ -218,3 +218,17 @@ def test_a_vote_whose_answer_was_lost_counts_once(visit, votes):
     assert "has your vote already" in visitor.said(".ia-said")
     assert len(votes()) == 1
     visitor.reveal()
+
+
+@pytest.mark.parametrize("choice", ["A is better", "B is better"])
+def test_a_double_click_on_a_choice_presses_nothing_that_came_in_its_place(visit, votes, choice):
+    visitor = visit()
+    box = visitor.page.get_by_role("button", name=choice).bounding_box()
+    end = 40 if choice.startswith("A") else box["width"] - 40  # where Take back, or Next, comes up
+    visitor.page.mouse.dblclick(box["x"] + end, box["y"] + 25, delay=30)
+    visitor.phase("counted")
+    visitor.page.wait_for_timeout(600)
+    assert visitor.page.locator(".ia-stage").get_attribute("data-phase") == "counted"
+    assert len(votes()) == 1
+    visitor.page.mouse.click(box["x"] + end, box["y"] + 25)
+    visitor.phase("withdrawn" if choice.startswith("A") else "open")

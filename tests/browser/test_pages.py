@@ -111,3 +111,101 @@ def test_an_arena_that_just_started_says_so(visit, launch):
     assert visitor.page.locator(".ia-choice").first.is_disabled()
     start(fresh.arena)
     visitor.phase("open")
+
+
+LONG = " ".join(f"a lighthouse at dusk with {n} gulls over it," for n in range(9))  # as long as prompts may be
+
+
+@pytest.fixture(scope="module")
+def wordy(launch):
+    """An arena whose every prompt is long."""
+    prompts = [{"prompt": f"{LONG} view {n}"} for n in range(6)]
+    limits = {"votes_per_minute": 1e6, "prompt_chars": 500}
+    return launch(categories=[{"name": "Anime", "sub_categories": [], "prompts": prompts}], limits=limits)
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1024, 768)])
+def test_a_long_prompt_leaves_both_pictures_on_the_screen(visit, wordy, width, height):
+    visitor = visit(width, height, url=wordy.url, has_touch=width < 720)
+    page = visitor.page
+    assert len(visitor.prompt) > 330
+    places = lambda: [visitor.box(s) for s in ("[data-side=a] .ia-frame", "[data-side=b] .ia-frame", ".ia-choices")]  # noqa: E731
+    first, second, choices = places()
+    assert max(first["y"] + first["height"], second["y"] + second["height"]) <= choices["y"] + 1
+    assert choices["y"] + choices["height"] <= height and first["width"] >= 240
+    whole = page.get_by_role("button", name="Whole prompt")
+    assert whole.get_attribute("aria-expanded") == "false"
+    whole.focus()
+    page.keyboard.press("Enter")
+    text, frame = visitor.box(".ia-prompt-text"), visitor.box("[data-side=a] .ia-frame")
+    assert text["y"] + text["height"] <= frame["y"]
+    assert page.evaluate("(n => n.scrollHeight <= n.clientHeight + 1)(document.querySelector('.ia-prompt-text'))")
+    page.get_by_role("button", name="Less").press("Enter")
+    assert places() == [first, second, choices]
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
+def test_the_questions_on_a_long_prompt_are_seen_without_scrolling(visit, wordy, width, height):
+    visitor = visit(width, height, url=wordy.url, has_touch=width < 720)
+    page = visitor.page
+    page.keyboard.press("ArrowLeft")
+    visitor.phase("counted")
+    page.get_by_role("button", name="Say why").click()
+    for step in ("style", "coherence"):
+        page.locator(f".ia-step[data-step={step}]").click()
+        scale, dock = visitor.box("[data-side=a] .now .ia-scale"), visitor.box(".ia-dock")
+        assert scale["y"] + scale["height"] <= dock["y"]
+    page.locator(".ia-step[data-step=alignment]").click()
+    if width > 720:
+        word, dock = page.locator("[data-side=a] .ia-word").last.bounding_box(), visitor.box(".ia-dock")
+        assert word["y"] + word["height"] <= dock["y"] + 1
+    assert visitor.box("[data-side=a] .ia-frame")["width"] >= 189
+
+
+def test_the_switch_for_names_at_once_is_in_sight_on_a_phone(visit, votes):
+    visitor = visit(390, 844, is_mobile=True, has_touch=True)
+    visitor.page.get_by_role("button", name="Both good").tap()
+    visitor.phase("counted")
+    switch = visitor.page.get_by_label("Always reveal")
+    box = visitor.box(".ia-at-once")
+    assert box["y"] >= 0 and box["y"] + box["height"] <= visitor.box("[data-side=a] .ia-frame")["y"] + 1
+    switch.tap()
+    visitor.phase("revealed")  # who wants the names with every vote wants these too
+    visitor.page.get_by_role("button", name="Next").tap()
+    visitor.phase("open")
+    visitor.page.get_by_role("button", name="Both bad").tap()
+    visitor.phase("revealed")
+
+
+def test_the_keys_are_the_same_in_the_dialog_and_on_the_about_page(visit):
+    visitor = visit()
+    visitor.page.keyboard.press("?")
+    rows = visitor.page.locator(".ia-keys dl")
+    told = (
+        [row.lower() for row in rows.locator("kbd").all_inner_texts()],
+        [row.lower() for row in rows.locator("dd").all_inner_texts()],
+    )
+    visitor.open("/about")
+    visitor.page.wait_for_selector(".ia-about-page")
+    tables = visitor.page.locator(".ia-about-page table:has(kbd)")
+    assert [row.lower() for row in tables.locator("kbd").all_inner_texts()] == told[0]
+    assert len(told[0]) == len(told[1]) >= 18
+    assert "Say why" in visitor.page.locator(".ia-about-page ol").inner_text()
+    assert "misaligned_words" in visitor.page.locator(".ia-about-page").inner_text()
+
+
+def test_a_phone_can_cancel_what_is_being_drawn(visit, brush):
+    brush.clear()
+    visitor = visit(390, 844, is_mobile=True, has_touch=True)
+    page = visitor.page
+    page.get_by_role("button", name="Your own prompt").tap()
+    page.keyboard.type("a red ball with a very long tail of words that no strip has room for")
+    page.get_by_role("button", name="Generate").tap()
+    cancel = page.locator(".ia-strip").get_by_role("button", name="Cancel")
+    cancel.wait_for(state="visible")
+    box = cancel.bounding_box()
+    assert box["x"] + box["width"] <= 390 - 10
+    frame = visitor.box("[data-side=b] .ia-frame")
+    assert frame["y"] + frame["height"] <= visitor.box(".ia-strip")["y"] + 1, "it lies under the pictures, not on them"
+    cancel.tap()
+    page.wait_for_selector(".ia-strip", state="hidden")
