@@ -50,14 +50,17 @@ class Figures:
 def figures(ledger: Ledger) -> Figures:
     """Raises LedgerError."""
     span = ledger.one("SELECT MIN(created_at) AS first, MAX(created_at) AS last FROM votes")
-    models = ledger.one(f"SELECT COUNT(*) AS n FROM (SELECT model_a FROM votes WHERE {NOT_GOLD} UNION SELECT model_b "
-                        f"FROM votes WHERE {NOT_GOLD})")["n"]
+    models = ledger.one(
+        f"SELECT COUNT(*) AS n FROM (SELECT model_a FROM votes WHERE {NOT_GOLD} UNION SELECT model_b "
+        f"FROM votes WHERE {NOT_GOLD})"
+    )["n"]
     winners = {row["winner"]: row["n"] for row in _groups(ledger, "winner")}
     voters = [row["n"] for row in _groups(ledger, "voter")]
     prompts = [row["n"] for row in _groups(ledger, "prompt_id")]
     sources = {row["prompt_source"]: row["n"] for row in _groups(ledger, "prompt_source")}
-    said = ledger.one("SELECT COUNT(DISTINCT voter) AS voters, COUNT(DISTINCT image_id) AS images FROM feedback "
-                      f"WHERE {NOT_GOLD}")
+    said = ledger.one(
+        f"SELECT COUNT(DISTINCT voter) AS voters, COUNT(DISTINCT image_id) AS images FROM feedback WHERE {NOT_GOLD}"
+    )
     counted, decisive = sum(winners.values()), winners.get("model_a", 0) + winners.get("model_b", 0)
     low, high = wilson(winners.get("model_a", 0), decisive)
     return Figures(

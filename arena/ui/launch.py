@@ -108,7 +108,11 @@ def serve(arena: Arena, *, leaderboard_page: Callable[[], None] | None = None, l
             server_name=host,
             server_port=port,
             prevent_thread_lock=True,
-            app_kwargs={"routes": [*api.routes(), *feedback_routes(api), *campaign_routes(api)], "middleware": [guard], "openapi_url": None},
+            app_kwargs={
+                "routes": [*api.routes(), *feedback_routes(api), *campaign_routes(api)],
+                "middleware": [guard],
+                "openapi_url": None,
+            },
             **LAUNCH,
             **page_assets(),
         )
