@@ -23,7 +23,8 @@ from arena.campaign_config import (
     consistent,
     files_of,
 )
-from arena.errors import ConfigError
+from arena.errors import BadPrompt, ConfigError
+from arena.guard import PromptRules
 from arena.strict import Id, Strict, Text
 
 Backend = Literal["diffusers", "zerogpu", "http", "fake"]
@@ -225,6 +226,14 @@ class ArenaConfig(Strict):
             raise ValueError("cluster.gpus: for a share of a GPU say with memory_gb what models may take of it")
         if sum(m.enabled for m in self.models) < 2:
             raise ValueError("models: a battle needs two enabled models")
+        rules = PromptRules(self.limits.prompt_chars, self.limits.blocked_words)
+        for i, category in enumerate(self.categories):
+            for j, row in enumerate(category.prompts):
+                for _, text in row.texts():
+                    try:
+                        rules.clean(text)
+                    except BadPrompt as error:
+                        raise ValueError(f"categories[{i}].prompts[{j}]: {error}") from None
         consistent(self.campaign, self.gold, self.feedback, self.matchmaking.overlap, self.category_names)
         return self
 

@@ -163,6 +163,8 @@ def test_every_mistake_is_reported_at_once():
         (raw(hub={"every_seconds": -1}), ["hub.every_seconds", "-1"]),
         (raw(bank={"display_px": 5000}), ["bank.display_px", "2048", "5000"]),
         (raw(limits={"prompt_chars": "many"}), ["limits.prompt_chars", '"many"']),
+        (raw(limits={"prompt_chars": 5}), ["categories[0].prompts[0]", "10 characters", "at most 5"]),
+        (raw(limits={"blocked_words": ["ball"]}), ["categories[0].prompts[0]", "not allowed"]),
         (raw(look={"accent": "red"}), ["look.accent", '"red"']),
         (raw(models="a, b"), ["models", "list"]),
     ],
