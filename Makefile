@@ -20,7 +20,7 @@ soak: $(VENV)/.dev-stamp  ## the fault suite at length: SOAK_MINUTES (default 30
 	SOAK_HISTORIES=100 $(PY) -m pytest -q tests/faults
 	$(PY) -m tests.faults.soak
 
-check: $(VENV)/.dev-stamp  ## style, and whether arena.yaml and arena.gpu.yaml are sound
+check: $(VENV)/.dev-stamp  ## style, and whether arena.yaml is sound
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m arena check
