@@ -38,7 +38,7 @@ ABOUT_TABLES = {
     "votes": "One row a vote: one person's outcome of one battle between two images of one prompt.",
     "images": "One row a generated image, with the image itself and everything needed to draw it again.",
     "feedback": "What a voter said of one image of a battle after the vote on it; one row an image and voter, never changed. "
-                "Every part of it was optional. Leave out rows whose battle's vote is left out (join `votes` by "
+                "Parts of it may be missing: a null was not asked or not given. Leave out rows whose battle's vote is left out (join `votes` by "
                 "`battle_id`, then `exclusions`): a voter who took a vote back may have meant other images.",
     "prompts": "One row a prompt, as it is filed.",
     "exclusions": "Votes that do not count, and why. Rows of `votes` are never changed, nor deleted unless a voter asks: a "

@@ -88,7 +88,7 @@ class Prompt:
     category: str
     sub_category: str
     complexity: str
-    prompt_source: str  # "curated" or "voter"
+    prompt_source: str  # "curated", "voter", or "gold" for a task with a known answer
     base_prompt_id: str
     created_at: int
     extra: str = "{}"

@@ -139,7 +139,7 @@ def _where(meta: Mapping[str, Any]) -> str:
     dataset = meta["hub_dataset"]
     if dataset:
         url = f"https://huggingface.co/datasets/{quote(dataset)}"
-        text = (f'<p>Votes, images and prompts are published in the Hub dataset <a href="{escape(url)}" '
+        text = (f'<p>Votes, images, prompts and feedback are published in the Hub dataset <a href="{escape(url)}" '
                 f'target="_blank" rel="noopener noreferrer">{escape(dataset)}</a>, under '
                 f"{escape(meta.get('dataset_licence') or 'the licence that it names')}, a moment after they are cast.</p>")  # fmt: skip
     else:

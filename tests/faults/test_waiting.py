@@ -151,7 +151,7 @@ def test_at_most_sixty_commits_in_any_hour_whatever_the_load(arena, monkeypatch,
         if rng.random() < 0.05:
             publisher._may_commit()  # as compaction does
         try:
-            publisher._round(commits=publisher._pace.left(hub.now))
+            publisher._round(commits=publisher._pace.left(hub.now), images=True)
         except PublishError:
             pass
     assert all(sum(start <= at < start + 3600 for at in hub.commits) <= 60 for start in hub.commits)
@@ -166,7 +166,7 @@ def test_a_vote_is_published_within_ninety_seconds_at_the_default_schedule(arena
         if begun > 3600 * (compactions + 1):
             compactions += publisher._may_commit()
         arena.vote(1)
-        publisher._round(commits=publisher._pace.left(hub.now))
+        publisher._round(commits=publisher._pace.left(hub.now), images=True)
         waits.append(hub.now - last)  # of a vote that came just after the round before had begun
         last = begun
     assert max(waits) <= 90 and compactions == 2
