@@ -1,6 +1,7 @@
 """The command fill: makes what is missing and nothing else, can be stopped, and says how long it will take."""
 
 import fcntl
+import functools
 import io
 import os
 import pty
@@ -193,7 +194,8 @@ def images(folder):
 
 
 def test_stopped_by_control_c_it_keeps_what_it_made_and_goes_on_from_there(folder):
-    process = subprocess.Popen(command(folder), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # who runs the tests may ignore it
+    process = subprocess.Popen(command(folder), cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     end = time.monotonic() + 60
     while time.monotonic() < end and len(list((folder / "data").rglob("*.png"))) < 10:
         time.sleep(0.05)
