@@ -15,6 +15,7 @@ from arena.config import ArenaConfig, ModelSettings, load_config
 from arena.errors import ConfigError, GenerationError
 
 HEAD = ("model", "result", "cold s", "warm s", "added MB", "of", "size", "hardware")
+LOADS = ("diffusers", "zerogpu")  # backends that download weights
 PROMPT = "a red circle on a blue background"
 
 
@@ -63,6 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     prompts = sum(len(row.texts()) for c in config.categories for row in c.prompts)
     where = f"votes go to {config.hub.dataset}" if config.hub.dataset else "votes stay local (no hub.dataset)"
     print(f"{name}: {len(models)} models, {len(config.categories)} categories, {prompts} prompts; {where}")
+    if gated := [m.id for m in models if m.gated and m.backend in LOADS and not token]:
+        print(f"{name}: the Hub gives out {', '.join(gated)} only to who accepted the licence: set HF_TOKEN",
+              file=sys.stderr)  # fmt: skip
     if wrong:
         return 2
     return (

@@ -98,3 +98,12 @@ def test_the_memory_that_is_told_is_the_peak_above_what_was_there():
 def test_the_file_of_this_repository_is_sound(capsys):
     assert main(["--config", str(Path(__file__).parents[2] / "arena.yaml"), "check"]) == 0
     assert "4 models" in capsys.readouterr().out
+
+
+def test_gated_models_are_named_where_there_is_no_token(arena, monkeypatch, capsys):
+    command = arena(open={"backend": "diffusers"}, closed={"backend": "diffusers", "gated": True})
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert main(command) == 0
+    assert "gives out closed only" in capsys.readouterr().err
+    monkeypatch.setenv("HF_TOKEN", "hf_something")
+    assert main(command) == 0 and capsys.readouterr().err == ""
