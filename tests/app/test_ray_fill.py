@@ -199,7 +199,8 @@ class Killing(ImageServer):
         def kill_or_draw(answering, value, body):
             if body["inputs"] != self.fatal:
                 return draw(answering, value, body)
-            asking = [c.pid for c in psutil.net_connections("tcp4") if c.laddr == answering.client_address]
+            # A connection that is being closed has no process any more.
+            asking = {c.pid for c in psutil.net_connections("tcp4") if c.laddr == answering.client_address and c.pid}
             self.killed += len(asking)
             for process in asking:
                 os.kill(process, signal.SIGKILL)
