@@ -7,6 +7,7 @@ What contradicts itself is refused here, in one line; whether the files that are
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator
 from datetime import date
@@ -139,14 +140,14 @@ class CampaignSettings(Strict):
         return [(row.share, list(row.asks)) for row in self.shares] or [(1.0, self.asks)]
 
 
-class _Task(Strict):
+class _Task(Strict, ABC):
     why: Text = Field(description="what a voter reads after a wrong answer")
     prompt: Text | None = Field(None, description="needed where the images are files")
     category: Text | None = Field(None, description="needed where the images are files")
 
+    @abstractmethod
     def images_of(self) -> tuple[str, str]:
         """The two images of its battle, as they are written: the first is what words and areas are asked of."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _filed(self):
