@@ -263,13 +263,15 @@ def consistent(campaign: CampaignSettings | None, gold: GoldSettings | None, fee
     required = bool(groups) and campaign.feedback == "required"
     if required and not any(asked):
         raise ValueError("campaign.feedback: is required, but nothing is asked")
+    if required and feedback.reveal != "after":
+        raise ValueError(
+            "campaign.feedback: is required, so the models stay unnamed and `feedback.reveal` has to be after"
+        )
     for k, task in enumerate(gold.tasks if gold else ()):
         if task.category and task.category not in categories:
             raise ValueError(f'gold.tasks[{k}].category: unknown "{task.category}"; one of {", ".join(categories)}')
         needs = {task.criterion, "points"} if task.kind == "area" else {"words"} if task.kind == "words" else set()
         if needs and not required:
             raise ValueError(f"gold.tasks[{k}]: is answered with feedback, so `campaign.feedback` has to be required")
-        if needs and feedback.reveal != "after":
-            raise ValueError(f"gold.tasks[{k}]: is answered with feedback, so `feedback.reveal` has to be after")
         if needs and not any(needs <= asks for asks in asked):
             raise ValueError(f"gold.tasks[{k}]: nobody is asked for {' and '.join(sorted(needs))}")

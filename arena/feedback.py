@@ -22,6 +22,7 @@ from arena.records import POINT_DIGITS, Feedback, Point, Vote, dumps, feedback_i
 from arena.tables import feedback_values
 
 GRID = 64  # cells on each side of a painted area
+ANYTHING = FeedbackSettings(points="always", area=True)  # what was taken once is taken, whatever is asked by now
 # The keys of a feedback as it is handed in; each may be absent or None.
 KEYS = ("style", "errors", "alignment", "misaligned_words", "coherence_points", "alignment_points", "coherence_mask",
         "alignment_mask")  # fmt: skip
@@ -53,14 +54,15 @@ class FeedbackDesk:
             self._campaign.check(said, asked)
             about = self._campaign.extra(asked)
         if self._gold and (judged := self._gold.judge_feedback(vote, side, dict(given), said, masks)):
-            said, masks = self._read(vote, side, judged[0], asked)
+            said, masks = self._read(vote, side, judged[0], ANYTHING)
             about |= judged[1]
         return self._write(vote, side, said, {**about, **masks})
 
     def give_up(self, vote: Vote, side: str, given: Mapping[str, Any], known: dict[str, Any]) -> None:
         """Keep the first answer, which was wrong, of who did not put it right in time; `known` is what `extra` says."""
-        said, masks = self._read(vote, side, given, self.asked)
-        self._write(vote, side, said, {**known, **masks})
+        said, masks = self._read(vote, side, given, ANYTHING)
+        about = self._campaign.extra(self._campaign.asked(vote.voter)) if self._campaign else {}
+        self._write(vote, side, said, {**about, **known, **masks})
 
     def _read(self, vote: Vote, side: str, given: Mapping[str, Any], asked: FeedbackSettings):
         said, masks = read(given, words=len(self._text(vote).split()), asked=asked)

@@ -176,17 +176,22 @@ class GoldDesk:
             raise TaskFirst("This one has to be put right first.")
 
     def may_withdraw(self, battle_id: str, voter: str) -> None:
-        if self.settings and battle_id in self.done(voter):
+        if self.settings is None:
+            return
+        if battle_id in self.done(voter):
             raise TaskFirst("This was a task with a known answer: it counts for no model, and stays as it is.")
+        said = "battle_id = ? AND voter = ? AND gold IS NOT NULL AND instr(gold_first, '\"given\":') > 0"
+        if self._ledger.one(f"SELECT 1 FROM battles WHERE {said}", battle_id, voter):
+            raise TaskFirst("This one has to be put right first.")
 
     def judge_vote(self, battle_id: str, voter: str, winner: str, seconds: float | None) -> Judged | None:
-        """None for a battle that is no gold task, or can't be voted on. Raises WrongAnswer, and then the answer is
-        kept."""
-        if self.settings is None:
+        """None for a battle that is no gold task, or can't be voted on; one whose task has left arena.yaml is a task
+        still, and no result. Raises WrongAnswer, and then the answer is kept."""
+        sql = f"SELECT * FROM battles WHERE battle_id = ? AND voter = ? AND gold IS NOT NULL AND {_OPEN}"
+        if self._ledger.one(sql, battle_id, voter, self._oldest()) is None:  # most are none: nobody waits for a commit
             return None
         with self._ledger.transaction() as db:
-            row = db.execute(f"SELECT * FROM battles WHERE battle_id = ? AND voter = ? AND gold IS NOT NULL AND {_OPEN}",
-                             (battle_id, voter, self._oldest())).fetchone()  # fmt: skip
+            row = db.execute(sql, (battle_id, voter, self._oldest())).fetchone()
             if row is None:
                 return None
             first = row["gold_first"] or dumps({"winner": winner, "seconds": seconds})
@@ -206,7 +211,7 @@ class GoldDesk:
         if "gold" not in extra:
             return None
         task, battle = self.tasks().get(extra.get("gold_task")), self._ledger.battle(vote.battle_id)
-        if task is None or battle is None or not task.needs or task.side(battle) != side:
+        if task is None or battle is None or not task.asks_of(battle) or task.side(battle) != side:
             return given, {"gold": True}
         if self._ledger.one("SELECT 1 FROM feedback WHERE feedback_id = ?", feedback_id(vote.vote_id, side)):
             return given, {}  # it is given already, and is refused as such

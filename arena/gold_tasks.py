@@ -29,6 +29,10 @@ class Task:
             return frozenset()
         return frozenset({"words"} if isinstance(self.row, WordsTask) else {self.row.criterion, "points"})
 
+    def asks_of(self, battle: Battle) -> bool:
+        """Whether this battle's feedback answers the task. Of words it does not where the task had another prompt then."""
+        return bool(self.needs) and (isinstance(self.row, AreaTask) or battle.prompt.prompt == self.prompt.prompt)
+
     def side(self, battle: Battle) -> Side:
         """Where the first image is."""
         return "a" if battle.image_a.image_id == self.images[0].image_id else "b"

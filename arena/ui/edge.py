@@ -276,10 +276,11 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 def error_response(refused: Refused, *, gradio: bool = False) -> JSONResponse:
     """A refusal as every route answers it; `gradio` adds the key where Gradio's own client looks."""
-    error: dict[str, Any] = {"code": refused.code, "message": str(refused)}
+    said = str(refused).encode(errors="replace").decode()  # it may quote half a character of what came
+    error: dict[str, Any] = {"code": refused.code, "message": said}
     headers = {"cache-control": "no-store"}
     retry_after = getattr(refused, "retry_after", None)
     if retry_after is not None:
         error["retry_after"] = round(retry_after, 2)
         headers["retry-after"] = str(ceil(retry_after))
-    return JSONResponse({"error": error, **({"detail": str(refused)} if gradio else {})}, refused.status, headers)
+    return JSONResponse({"error": error, **({"detail": said} if gradio else {})}, refused.status, headers)

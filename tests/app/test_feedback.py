@@ -77,6 +77,7 @@ def test_a_lost_answer_is_made_up_for(visitor):
     ({}, 422, "bad_request", "battle_id: is missing"),
     ({"battle_id": "x"}, 422, "bad_request", "side: is missing"),
     ({"battle_id": "x", "side": "a", "comment": "nice"}, 422, "bad_request", "comment: unknown key"),
+    ({"battle_id": "x", "side": "a", "\ud800": "nice"}, 422, "bad_request", "?: unknown key"),
     ({"battle_id": "x", "side": "a", "style": 3}, 404, "unknown_battle", "not known here"),
     ({"side": "c", "style": 3}, 422, "bad_feedback", "side"),
     ({"side": "a"}, 422, "bad_feedback", "Nothing was given"),

@@ -262,6 +262,9 @@ def test_sections_must_fit_each_other():
         small_config(campaign={"title": "x", "overlap": {}}, matchmaking={"overlap": {}})
     with pytest.raises(ConfigError, match="nothing is asked"):
         small_config(campaign={"title": "x"}, feedback={"enabled": False})
+    with pytest.raises(ConfigError, match="has to be after"):
+        small_config(campaign={"title": "x"}, feedback={"reveal": "before"})
+    assert small_config(campaign=OPTIONAL, feedback={"reveal": "before"}).feedback.reveal == "before"
     assert small_config(campaign={"title": "x", "overlap": {"voters": 4, "tie_break": None}}).overlap.voters == 4
 
 
