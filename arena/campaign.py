@@ -150,21 +150,27 @@ class CampaignDesk:
                 for m, example in enumerate(row.examples) for name in ("good", "bad") if getattr(example, name)]  # fmt: skip
 
 
+_VOTES = "v.mode = 'anonymous' AND v.served_from = 'bank' AND v.created_at >= ?"
+_SAID = ("SELECT v.vote_id, v.voter, v.created_at, v.extra, COUNT(*) AS sides FROM feedback f JOIN votes v USING (battle_id) "
+         f"WHERE f.seq > ? AND f.seq <= ? AND v.seq <= ? AND {_VOTES} GROUP BY v.vote_id")  # fmt: skip
+
+
 class Counts:
     """The campaign's answers, read from the ledger as they come. An answer is an anonymous vote on a battle of the bank
-    that stands. Of a voter, tasks with a known answer count too: they are work, and a count that stood still would give
-    them away. Of the campaign they do not."""
+    that stands, and, where feedback is required, has it for both images. Of a voter, tasks with a known answer count too:
+    they are work, and a count that stood still would give them away. Of the campaign they do not."""
 
     def __init__(self, ledger: Ledger, settings: CampaignSettings | None):
         self._ledger, self._lock = ledger, threading.Lock()
         since = settings.since if settings else None
         self._since = int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp() * 1000) if since else 0
+        self._required = settings is not None and settings.feedback == "required"
         self._begin()
 
     def follow(self) -> Counts:
         """Take in what came since; returns itself."""
         with self._lock:
-            exclusions = self._ledger.exclusions_after(self._at[1])
+            exclusions = self._ledger.exclusions_after(self._excluded)
             # Of a vote that is erased nobody knows any more whose it was.
             if any(row["reason"] == "erased" for _, row in exclusions):
                 self._begin()
@@ -173,17 +179,41 @@ class Counts:
                 self.today.clear()
                 self._day = today
             while rows := self._ledger.all(
-                "SELECT seq, vote_id, voter, created_at, extra FROM votes WHERE seq > ? AND mode = 'anonymous' AND "
-                "served_from = 'bank' AND created_at >= ? ORDER BY seq LIMIT ?", self._at[0], self._since, AT_ONCE
+                "SELECT seq, vote_id, voter, created_at, extra FROM votes v WHERE seq > ? AND "
+                f"{_VOTES} ORDER BY seq LIMIT ?", self._voted, self._since, AT_ONCE
             ):  # fmt: skip
                 for row in rows:
-                    if row["vote_id"] not in self._out:  # another replica's exclusion may come before its vote
+                    # Another replica's exclusion, or feedback, may come before its vote.
+                    if row["vote_id"] not in self._out and self._is_whole(row["vote_id"]):
                         self._count(row, 1)
-                self._at = rows[-1]["seq"], self._at[1]
+                self._voted = rows[-1]["seq"]
+            self._follow_feedback()
             for seq, exclusion in exclusions:
                 self._exclude(exclusion)
-                self._at = self._at[0], seq
+                self._excluded = seq
         return self
+
+    def _follow_feedback(self) -> None:
+        """Votes that have what is required of them now, and had not until here."""
+        end = self._ledger.one("SELECT MAX(seq) AS seq FROM feedback")["seq"] or 0 if self._required else 0
+        while self._said < end:
+            to = min(end, self._said + AT_ONCE)
+            for row in self._ledger.all(_SAID, self._said, to, self._voted, self._since):
+                if row["vote_id"] not in self._out and row["sides"] + self._sides(row["vote_id"]) == len(SIDES):
+                    self._count(row, 1)
+            self._said = to
+
+    def _is_whole(self, vote_id: str) -> bool:
+        """Whether a vote has what is required of it, by what has been taken in."""
+        return not self._required or self._sides(vote_id) == len(SIDES)
+
+    def _sides(self, vote_id: str) -> int:
+        """For how many images of a vote there is feedback, by what has been taken in."""
+        if self._said == 0:
+            return 0
+        ids = [feedback_id(vote_id, side) for side in SIDES]
+        sql = "SELECT COUNT(*) AS n FROM feedback WHERE feedback_id IN (?, ?) AND seq <= ?"
+        return self._ledger.one(sql, *ids, self._said)["n"]
 
     def voters(self) -> int:
         """How many have an answer that stands."""
@@ -208,7 +238,8 @@ class Counts:
     def _begin(self) -> None:
         self.answers, self.of, self.today = 0, Counter(), Counter()
         self._names: dict[str, str] = {}
-        self._at, self._day, self._out = (0, 0), self._ledger.now() // DAY, set()
+        self._voted = self._said = self._excluded = 0  # the last vote, feedback and exclusion that were taken in
+        self._day, self._out = self._ledger.now() // DAY, set()
 
     def _count(self, row, sign: int) -> None:
         self.of[row["voter"]] += sign
@@ -220,10 +251,10 @@ class Counts:
     def _exclude(self, exclusion: dict[str, Any]) -> None:
         vote_id, out = exclusion["vote_id"], exclusion["reason"] != "restored"
         if (vote_id in self._out) != out and exclusion["reason"] != "erased":
-            row = self._ledger.one("SELECT voter, created_at, extra FROM votes WHERE vote_id = ? AND mode = 'anonymous' "
-                                   "AND served_from = 'bank' AND created_at >= ?", vote_id, self._since)  # fmt: skip
+            row = self._ledger.one("SELECT voter, created_at, extra FROM votes v WHERE vote_id = ? AND seq <= ? AND "
+                                   f"{_VOTES}", vote_id, self._voted, self._since)  # fmt: skip
             (self._out.add if out else self._out.discard)(vote_id)
-            if row:
+            if row and self._is_whole(vote_id):
                 self._count(row, -1 if out else 1)
 
 

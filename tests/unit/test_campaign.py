@@ -157,6 +157,55 @@ def test_progress_counts_what_stands(make_arena, fill, clock):
     assert again.campaign.progress("ann")["you"] == {"answers": 3, "today": 1}, "it follows from the ledger"
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 20_000])
+def test_where_feedback_is_required_an_answer_has_it(make_arena, fill, monkeypatch, at_once):
+    """Whatever comes first here, and however much is read together."""
+    monkeypatch.setattr("arena.campaign.AT_ONCE", at_once)
+    arena = make_arena(campaign=REQUIRED)
+    fill(arena)
+
+    def answers() -> tuple[int, int, int]:
+        told = arena.campaign.progress("ann")
+        assert make_arena(campaign=REQUIRED).campaign.progress("ann") == told, "it follows from the ledger"
+        return told["you"]["answers"], told["campaign"]["answers"], told["campaign"]["voters"]
+
+    first = vote(arena, "ann")
+    assert answers() == (0, 0, 0), "who walks away after the vote has answered nothing"
+    arena.feedback.give(first, "a", ALL, "ann")
+    assert answers() == (0, 0, 0)
+    arena.feedback.give(first, "b", ALL, "ann")
+    assert answers() == (1, 1, 1)
+    for voter in ("ann", "bob"):
+        say(arena, last := vote(arena, voter), voter)
+    assert answers() == (2, 3, 2)
+    arena.withdraw(last, "bob")
+    assert answers() == (2, 2, 1)
+    arena.ledger.exclude(arena.ledger.vote_of(last).vote_id, "restored")
+    assert answers() == (2, 3, 2)
+    half = vote(arena, "cyd")
+    arena.feedback.give(half, "b", ALL, "cyd")
+    arena.withdraw(half, "cyd")
+    assert answers() == (2, 3, 2)
+    optional = make_arena(campaign=OPTIONAL)
+    assert optional.campaign.progress("ann")["campaign"]["answers"] == 3, "there the votes that stand"
+
+
+def test_an_answer_whose_feedback_came_before_its_vote_counts_once(make_arena, fill):
+    """As rows of another replica may come."""
+    arena = make_arena(campaign=REQUIRED)
+    fill(arena)
+    say(arena, battle_id := vote(arena, "ann"), "ann")
+    with arena.ledger.transaction() as db:
+        db.execute("CREATE TEMP TABLE later AS SELECT * FROM votes")
+        db.execute("DELETE FROM votes")
+        assert arena.campaign.progress("ann")["campaign"]["answers"] == 0
+        db.execute("INSERT INTO votes SELECT * FROM later")
+        db.execute("UPDATE votes SET seq = seq + 7")
+        assert arena.campaign.progress("ann")["campaign"]["answers"] == 1
+    say(arena, vote(arena, "ann"), "ann")
+    assert arena.campaign.progress("ann")["campaign"]["answers"] == 2 and arena.ledger.vote_of(battle_id)
+
+
 def test_a_new_day_reads_nothing_again(make_arena, fill, clock, monkeypatch):
     monkeypatch.setattr("arena.campaign.AT_ONCE", 2)
     arena = make_arena(campaign=OPTIONAL)
