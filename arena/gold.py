@@ -22,13 +22,13 @@ from arena.bank import Bank
 from arena.campaign_config import GoldSettings, bare, is_id
 from arena.config import ArenaConfig
 from arena.errors import ConfigError, GenerationError, TaskFirst, WrongAnswer
+from arena.gold_record import GoldRecord
 from arena.gold_tasks import ANY, Task, task_id
 from arena.ledger import Ledger
 from arena.records import Battle, Image, Prompt, Side, Vote, dumps, feedback_id, new_id
-from arena.tables import GOLD
 
 MODEL = "gold"  # who made a picture that came as a file, for columns that must say something
-_OPEN = ("voided IS NULL AND created_at >= ? AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = "
+_OPEN = ("voted = 0 AND voided IS NULL AND created_at >= ? AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = "
          "battles.battle_id)")  # fmt: skip
 
 
@@ -49,6 +49,7 @@ class GoldDesk:
                  asks: Callable[[str], Collection[str]]):  # fmt: skip
         self.settings: GoldSettings | None = config.gold
         self._config, self._ledger, self._bank, self._asks, self._rng = config, ledger, bank, asks, rng
+        self._record = GoldRecord(ledger)
         self._lock = threading.RLock()
         self._tasks: dict[str, Task] = {}
         self._rows = [(k, row, tuple(self._image_id(k, name, folder) for name in row.images_of()))
@@ -77,7 +78,7 @@ class GoldDesk:
         if self.settings is None or not self.settings.first:
             return 0, 0
         of = min(self.settings.first, len(self._for(voter)))
-        return min(of, len(self.done(voter))), of
+        return min(of, len(self._record.done(voter))), of
 
     def practising(self, voter: str) -> bool:
         done, of = self.practice(voter)
@@ -89,7 +90,7 @@ class GoldDesk:
             return None
         with self._lock:
             # All of it is looked up for every battle, so that the time it takes tells nothing.
-            (done, of), shown, waiting = self.practice(voter), self.shown(voter), self.open(voter)
+            (done, of), shown, waiting = self.practice(voter), self._record.shown(voter), self.open(voter)
             if done < of:
                 if done + len(waiting) >= of:
                     return None
@@ -109,15 +110,12 @@ class GoldDesk:
         return battle
 
     def shown(self, voter: str) -> Counter[str]:
-        """How often each task was shown to this voter, here or, before a disk was lost, as the dataset tells."""
-        rows = self._ledger.all("SELECT battle_id, gold FROM battles WHERE voter = ? AND gold IS NOT NULL", voter)
-        found = {row["battle_id"]: row["gold"] for row in rows}
-        found |= {battle: extra.get("gold_task", "") for battle, _, extra in self._votes(voter)}
-        return Counter(found.values())
+        """How often each task was shown to this voter."""
+        return self._record.shown(voter)
 
     def done(self, voter: str) -> list[str]:
-        """The battles of this voter whose task is answered, and put right where it was wrong."""
-        return [battle for battle, vote, extra in self._votes(voter) if self._is_done(vote, extra)]
+        """The battles of this voter whose task is answered, and put right where it was wrong, in the votes' order."""
+        return list(self._record.done(voter))
 
     def open(self, voter: str, oldest: int = 0) -> set[str]:
         """The voter's gold battles that wait for their vote."""
@@ -138,18 +136,21 @@ class GoldDesk:
     def abandoned(self, voter: str) -> list[tuple[str, Judged]]:
         """(battle, first answer) of wrong votes that nobody will put right any more: their time is over."""
         rows = self._ledger.all(
-            "SELECT * FROM battles WHERE voter = ? AND gold IS NOT NULL AND gold_first IS NOT NULL AND voided IS NULL "
-            "AND created_at < ? AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = battles.battle_id)",
+            "SELECT * FROM battles WHERE voter = ? AND gold IS NOT NULL AND gold_first IS NOT NULL AND voted = 0 AND voided "
+            "IS NULL AND created_at < ? AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = battles.battle_id)",
             voter, self._oldest()) if self.settings else []  # fmt: skip
         found = ((row, self._ledger.battle(row["battle_id"])) for row in rows)
         return [(row["battle_id"], self._judged(row, battle)) for row, battle in found if row["gold"] in self.tasks()]
 
     def abandoned_feedback(self, voter: str) -> list[tuple[Vote, Side, dict[str, Any], dict[str, Any]]]:
         """The same of wrong feedback: (vote, side, what was given first, what `extra` says of it)."""
+        if self.settings is None:
+            return []
+        settled, oldest = self._record.settled(voter), self._oldest()
         rows = self._ledger.all(
             "SELECT v.vote_id, b.battle_id, b.gold, b.gold_first, b.gold_tries FROM battles b JOIN votes v USING (battle_id) "
-            "WHERE b.voter = ? AND b.gold IS NOT NULL AND b.created_at < ? AND instr(b.gold_first, '\"given\":') > 0",
-            voter, self._oldest()) if self.settings else []  # fmt: skip
+            "WHERE b.voter = ? AND b.created_at >= ? AND b.created_at < ? AND instr(b.gold_first, '\"given\":') > 0",
+            voter, settled, oldest)  # fmt: skip
         found = []
         for row in rows:
             task, first = self.tasks().get(row["gold"]), json.loads(row["gold_first"])
@@ -159,6 +160,8 @@ class GoldDesk:
                 known = {"gold": {"task": task.task_id, "right": first["right"]},
                          "gold_tries": row["gold_tries"] - first["voted"]}  # fmt: skip
                 found.append((self._ledger.vote_of(row["battle_id"]), side, first["given"], known))
+        if not found:
+            self._record.settle(voter, oldest)
         return found
 
     def may_vote(self, battle_id: str, voter: str) -> None:
@@ -178,7 +181,7 @@ class GoldDesk:
     def may_withdraw(self, battle_id: str, voter: str) -> None:
         if self.settings is None:
             return
-        if battle_id in self.done(voter):
+        if battle_id in self._record.done(voter):
             raise TaskFirst("This was a task with a known answer: it counts for no model, and stays as it is.")
         said = "battle_id = ? AND voter = ? AND gold IS NOT NULL AND instr(gold_first, '\"given\":') > 0"
         if self._ledger.one(f"SELECT 1 FROM battles WHERE {said}", battle_id, voter):
@@ -224,6 +227,7 @@ class GoldDesk:
             db.execute("UPDATE battles SET gold_first = ?, gold_tries = gold_tries + 1 WHERE battle_id = ?",
                        (dumps(first), vote.battle_id))  # fmt: skip
         if not right:
+            self._record.settle(vote.voter, 0)  # it may be given long after the vote
             raise WrongAnswer(task.row.why)
         tries = row["gold_tries"] + 1 - first["voted"]
         return first["given"], {"gold": {"task": task.task_id, "right": first["right"]}, "gold_tries": tries}
@@ -231,13 +235,13 @@ class GoldDesk:
     def told(self, battle_id: str, voter: str) -> dict[str, Any] | None:
         """What a voter is told after a right answer: of the tasks before the first battle that counts, and of what they
         had to put right; later right answers go by in silence, so that nobody learns which battles are watched."""
-        if self.settings is None or battle_id not in (done := self.done(voter)):
+        if self.settings is None or battle_id not in (done := self._record.done(voter)):
             return None
         row = self._ledger.one("SELECT gold, gold_first, gold_tries FROM battles WHERE battle_id = ?", battle_id)
         task = self.tasks().get(row["gold"]) if row else None
         if task is None:
             return None
-        place, (_, of) = done.index(battle_id) + 1, self.practice(voter)
+        place, (_, of) = done[battle_id], self.practice(voter)
         tries = row["gold_tries"] - json.loads(row["gold_first"] or "{}").get("voted", 0)
         if place > of and tries == 1:
             return None
@@ -262,19 +266,6 @@ class GoldDesk:
         """The tasks that this voter can answer."""
         asks = set(self._asks(voter))
         return {key: task for key, task in self.tasks().items() if task.needs <= asks}
-
-    def _votes(self, voter: str) -> list[tuple[str, str, dict[str, Any]]]:
-        """(battle, vote, extra) of the voter's votes on gold tasks that they did not take back, in their order."""
-        rows = self._ledger.all(f"SELECT battle_id, vote_id, extra FROM votes WHERE voter = ? AND {GOLD} AND vote_id NOT "
-                                "IN (SELECT vote_id FROM exclusions) ORDER BY seq", voter)  # fmt: skip
-        return [(row["battle_id"], row["vote_id"], json.loads(row["extra"])) for row in rows]
-
-    def _is_done(self, vote_id: str, extra: dict[str, Any]) -> bool:
-        if extra["gold"] != ANY:
-            return True
-        ids = [feedback_id(vote_id, side) for side in ("a", "b")]
-        rows = self._ledger.all(f"SELECT extra FROM feedback WHERE feedback_id IN (?, ?) AND {GOLD}", *ids)
-        return any(isinstance(json.loads(row["extra"])["gold"], dict) for row in rows)
 
     def _judged(self, row, battle: Battle) -> Judged:
         task, first = self.tasks().get(row["gold"]), json.loads(row["gold_first"])

@@ -19,13 +19,13 @@ from typing import Any
 from arena.database import Database
 from arena.errors import AlreadyVoted, BattleExpired, LedgerError, NothingToWithdraw, UnknownBattle
 from arena.records import TABLES, Battle, Image, Prompt, Shard, Vote
+from arena.remembered import PairRecords, RowCounts
 from arena.tables import (
     FROM_PROMPT,
     LISTS,
     NOT_GOLD,
     PRIVATE,
     SCHEMA_VERSION,
-    public,
     statements,
     to_image,
     to_prompt,
@@ -40,7 +40,7 @@ class Ledger(Database):
 
     def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.time, alone: bool = False):
         super().__init__(path, alone=alone)
-        self.clock = clock
+        self.clock, self._counts, self._pairs = clock, RowCounts(self), PairRecords(self)
         try:
             with self.transaction() as db:
                 version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -96,9 +96,10 @@ class Ledger(Database):
         """Every image that may be served to anybody, oldest first."""
         return [to_image(row) for row in self.all("SELECT * FROM images WHERE private = 0 ORDER BY seq")]
 
-    def private_images(self, before: int) -> list[str]:
-        """Ids of visitors' private images that were made before `before` (milliseconds)."""
-        rows = self.all(f"SELECT image_id FROM images WHERE private = 1 AND {NOT_GOLD} AND created_at < ?", before)
+    def private_images(self, before: int, since: int = 0) -> list[str]:
+        """Ids of visitors' private images that were made from `since` to just before `before` (milliseconds)."""
+        rows = self.all(f"SELECT image_id FROM images WHERE private = 1 AND {NOT_GOLD} AND created_at >= ? AND "
+                        "created_at < ?", since, before)  # fmt: skip
         return [row["image_id"] for row in rows]
 
     # -- battles -----------------------------------------------------------------------------------------
@@ -121,9 +122,9 @@ class Ledger(Database):
     def open_battles(self, voter: str, since: int) -> list[Battle]:
         """The voter's battles that are neither voted nor voided nor older than `since`, oldest first: what a
         reload or a restart goes on with."""
-        rows = self.all("SELECT * FROM battles b WHERE voter = ? AND created_at >= ? AND voided IS NULL "
+        rows = self.all("SELECT * FROM battles b WHERE voter = ? AND created_at >= ? AND voted = 0 AND voided IS NULL "
                          "AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id) "
-                         "ORDER BY created_at, rowid", voter, since)  # fmt: skip
+                         "ORDER BY created_at, seq", voter, since)  # fmt: skip
         return [self._battle(row) for row in rows]
 
     def images_of_token(self, token: str) -> tuple[str, str] | None:
@@ -154,8 +155,7 @@ class Ledger(Database):
                 raise BattleExpired("This battle has expired. Here is a fresh one.")
             vote = make(self._battle(row))
             self._insert(db, "votes", asdict(vote))
-            if hold:
-                db.execute("UPDATE battles SET held = 1 WHERE battle_id = ?", (battle_id,))
+            db.execute("UPDATE battles SET voted = 1, held = ? WHERE battle_id = ?", (hold, battle_id))
         return vote
 
     def exclude(self, vote_id: str, reason: str) -> None:
@@ -216,19 +216,7 @@ class Ledger(Database):
     def pair_record(self, image_a: str, image_b: str) -> dict[str, int]:
         """Standing votes on this pair of images, whichever side each was on: {"a": , "b": , "both_good": ,
         "both_bad": }, where a is `image_a`."""
-        record = {"a": 0, "b": 0, "both_good": 0, "both_bad": 0}
-        rows = self.all(
-            "SELECT image_a, winner, COUNT(*) AS n FROM votes v WHERE ((image_a = ? AND image_b = ?) OR "
-            f"(image_a = ? AND image_b = ?)) AND {NOT_GOLD} AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.vote_id = v.vote_id "
-            "AND e.reason != 'restored' AND NOT EXISTS (SELECT 1 FROM exclusions r WHERE r.vote_id = e.vote_id "
-            "AND r.reason = 'restored' AND (r.created_at, r.seq) > (e.created_at, e.seq))) GROUP BY image_a, winner",
-            image_a, image_b, image_b, image_a)  # fmt: skip
-        for row in rows:
-            winner = row["winner"]
-            if winner in ("model_a", "model_b"):
-                winner = "a" if (winner == "model_a") == (row["image_a"] == image_a) else "b"
-            record[winner] += row["n"]
-        return record
+        return self._pairs.of(image_a, image_b)
 
     # -- who is named ------------------------------------------------------------------------------------
 
@@ -298,7 +286,7 @@ class Ledger(Database):
 
     def counts(self) -> dict[str, int]:
         """Rows of each published table (what is private left out)."""
-        return {table: self.one(f"SELECT COUNT(*) AS n FROM {table}{public(table)}")["n"] for table in TABLES}
+        return self._counts.now()
 
     # -- inside ------------------------------------------------------------------------------------------
 

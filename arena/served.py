@@ -36,8 +36,8 @@ class SeenBy:
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         columns = "prompt_id, image_a, image_b"
-        battles = self._ledger.all(f"SELECT rowid, {columns} FROM battles INDEXED BY battles_of_a_voter "
-                                   "WHERE voter = ? AND rowid > ?", voter, known.battle)  # fmt: skip
+        battles = self._ledger.all(f"SELECT seq, {columns} FROM battles INDEXED BY battles_of_a_voter "
+                                   "WHERE voter = ? AND seq > ?", voter, known.battle)  # fmt: skip
         votes = self._ledger.all(f"SELECT seq, {columns} FROM votes INDEXED BY votes_of_a_voter "
                                  "WHERE voter = ? AND seq > ?", voter, known.vote)  # fmt: skip
         for _, *row in map(tuple, (*battles, *votes)):

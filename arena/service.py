@@ -82,6 +82,7 @@ class Arena:
         self._changes: OrderedDict[str, dict[str, dict[str, float]] | None] = OrderedDict()  # of held battles
         self._rng_lock = threading.Lock()
         self._told: dict[str, Any] = {}  # public counts, as they were when nobody's images were being drawn
+        self._private_gone = 0  # private pictures that were made before this (milliseconds) are removed
         self._forget_private()
         self.stock.take(rng)
 
@@ -312,8 +313,10 @@ class Arena:
 
     def _forget_private(self) -> None:
         """Private pictures are kept only as long as their battle can be voted."""
-        for image_id in self.ledger.private_images(before=self._oldest()):
+        oldest = self._oldest()
+        for image_id in self.ledger.private_images(since=self._private_gone, before=oldest):
             self.bank.remove(image_id)
+        self._private_gone = oldest
 
     def _reveal(self, vote: Vote, change: dict[str, dict[str, float]] | None) -> Reveal:
         images = self.ledger.image(vote.image_a), self.ledger.image(vote.image_b)

@@ -29,7 +29,27 @@ _HELD = "held INTEGER NOT NULL DEFAULT 0"
 # Of a battle that is a task with a known answer (`arena.gold`): which task, the first answer as JSON, and how many
 # answers there were.
 _GOLD = ("gold TEXT", "gold_first TEXT", "gold_tries INTEGER NOT NULL DEFAULT 0")
-_GOLD_BATTLES = "CREATE INDEX gold_battles ON battles (voter) WHERE gold IS NOT NULL"
+# 1 once a battle has its vote from here. It only keeps such battles out of an index: whether there is a vote, `votes` says.
+_VOTED = "voted INTEGER NOT NULL DEFAULT 0"
+# Whoever follows the battles by their numbers must not miss one whose number was that of an erased one.
+_BATTLES = ("seq INTEGER PRIMARY KEY AUTOINCREMENT, battle_id TEXT NOT NULL UNIQUE, voter TEXT NOT NULL, "
+            "prompt_id TEXT NOT NULL, image_a TEXT NOT NULL, image_b TEXT NOT NULL, mode TEXT NOT NULL, "
+            "served_from TEXT NOT NULL, pair_probability REAL NOT NULL, created_at INTEGER NOT NULL, "
+            f"token_a TEXT NOT NULL, token_b TEXT NOT NULL, voided TEXT, {', '.join((_HELD, *_GOLD, _VOTED))}")  # fmt: skip
+_OLD_BATTLES = ("battle_id, voter, prompt_id, image_a, image_b, mode, served_from, pair_probability, created_at, token_a, "
+                "token_b, voided")  # fmt: skip
+# The conditions of these are repeated by the queries that go by them.
+_INDEXES = (
+    "CREATE INDEX battles_of_a_voter ON battles (voter)",
+    "CREATE UNIQUE INDEX battle_by_token_a ON battles (token_a)",
+    "CREATE UNIQUE INDEX battle_by_token_b ON battles (token_b)",
+    "CREATE INDEX open_battles ON battles (voter, created_at) WHERE voted = 0 AND voided IS NULL",
+    "CREATE INDEX gold_battles ON battles (voter) WHERE gold IS NOT NULL",
+    """CREATE INDEX gold_feedback ON battles (voter, created_at) WHERE instr(gold_first, '"given":') > 0""",
+    "CREATE INDEX last_votes ON votes (voter, created_at)",
+    "CREATE INDEX private_images ON images (created_at) WHERE private = 1",
+    'CREATE INDEX shards_of_a_table ON shards ("table", last_seq)',
+)
 # Of rows of votes and feedback: whether they answer such a task, which is no result.
 GOLD, NOT_GOLD = "instr(extra, '\"gold\":') > 0", "instr(extra, '\"gold\":') = 0"
 _GOLD_VOTES = f"CREATE INDEX gold_votes ON votes (voter) WHERE {GOLD}"
@@ -59,10 +79,14 @@ _UPGRADES = {
         "misaligned_words TEXT, coherence_points TEXT, alignment_points TEXT, extra TEXT NOT NULL, "
         f"{_FROM_HUB}, UNIQUE (feedback_id))",
         _own_rows("feedback"),
-        *(f"ALTER TABLE battles ADD COLUMN {column}" for column in (_HELD, *_GOLD)),
+        "ALTER TABLE battles RENAME TO old_battles",
+        f"CREATE TABLE battles ({_BATTLES})",
+        f"INSERT INTO battles ({_OLD_BATTLES}, voted) SELECT {_OLD_BATTLES}, EXISTS (SELECT 1 FROM votes v WHERE "
+        "v.battle_id = b.battle_id) FROM old_battles b ORDER BY rowid",
+        "DROP TABLE old_battles",
         _VOTES_OF_A_PAIR,
-        _GOLD_BATTLES,
         _GOLD_VOTES,
+        *_INDEXES,
     ),
 }
 _SQL_TYPES = {"string": "TEXT", "json": "TEXT", "timestamp": "INTEGER", "int64": "INTEGER", "int8": "INTEGER",
@@ -95,17 +119,11 @@ def statements() -> Iterator[str]:
     yield _VOTES_OF_A_PAIR
     yield _EXCLUDED_ONCE
     yield "CREATE INDEX images_of_a_prompt ON images (prompt_id)"
-    yield ("CREATE TABLE battles (battle_id TEXT PRIMARY KEY, voter TEXT NOT NULL, prompt_id TEXT NOT NULL, "
-           "image_a TEXT NOT NULL, image_b TEXT NOT NULL, mode TEXT NOT NULL, served_from TEXT NOT NULL, "
-           "pair_probability REAL NOT NULL, created_at INTEGER NOT NULL, token_a TEXT NOT NULL, "
-           f"token_b TEXT NOT NULL, voided TEXT, {', '.join((_HELD, *_GOLD))})")  # fmt: skip
-    yield "CREATE INDEX battles_of_a_voter ON battles (voter, created_at)"
-    yield "CREATE UNIQUE INDEX battle_by_token_a ON battles (token_a)"
-    yield "CREATE UNIQUE INDEX battle_by_token_b ON battles (token_b)"
+    yield f"CREATE TABLE battles ({_BATTLES})"
     yield ("CREATE TABLE shards (path TEXT PRIMARY KEY, \"table\" TEXT NOT NULL, first_seq INTEGER NOT NULL, "
            "last_seq INTEGER NOT NULL, rows INTEGER NOT NULL, sha256 TEXT NOT NULL, sealed_at INTEGER NOT NULL, "
            "published_at INTEGER)")  # fmt: skip
-    yield from (_NAMED_VOTERS, _READ_SHARDS, _AWAITED, _GOLD_BATTLES, _GOLD_VOTES)
+    yield from (_NAMED_VOTERS, _READ_SHARDS, _AWAITED, _GOLD_VOTES, *_INDEXES)
     yield f"PRAGMA user_version = {SCHEMA_VERSION}"
 
 

@@ -33,15 +33,15 @@ Servable = Callable[[str, str, str], tuple[Prompt, Image, Image] | None]
 _LOOKS = 1000  # pairs that wait alike which are looked at for one voter: who has had so many begins new ones
 _ROWS = 20_000  # that are read at a time
 _ENDS = (
-    "SELECT (SELECT COALESCE(MAX(rowid), 0) FROM battles), (SELECT COALESCE(MAX(seq), 0) FROM votes), "
+    "SELECT (SELECT COALESCE(MAX(seq), 0) FROM battles), (SELECT COALESCE(MAX(seq), 0) FROM votes), "
     "(SELECT COALESCE(MAX(seq), 0) FROM exclusions)"
 )
 # A vote that came after the ends were read is not counted yet: until then its battle is a lease.
 _BATTLES = (
-    "SELECT b.rowid AS seq, b.battle_id, b.prompt_id, p.category, b.image_a, b.image_b, b.pair_probability, "
-    "b.created_at FROM battles b JOIN prompts p USING (prompt_id) WHERE b.rowid > ? AND b.rowid <= ? AND b.voided IS NULL "
+    "SELECT b.seq, b.battle_id, b.prompt_id, p.category, b.image_a, b.image_b, b.pair_probability, "
+    "b.created_at FROM battles b JOIN prompts p USING (prompt_id) WHERE b.seq > ? AND b.seq <= ? AND b.voided IS NULL "
     "AND b.mode = 'anonymous' AND b.gold IS NULL AND p.private = 0 "
-    "AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id AND v.seq <= ?) ORDER BY b.rowid LIMIT ?"
+    "AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle_id = b.battle_id AND v.seq <= ?) ORDER BY b.seq LIMIT ?"
 )
 # Of votes: a private prompt is not in its vote.
 _COUNT = f"mode = 'anonymous' AND prompt != '' AND {NOT_GOLD}"
