@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from arena.errors import PublishError
-from arena.hub_files import MOST_RACES, HubFiles, git_oid, in_a_line, outrun, without_progress_bars
+from arena.hub_files import MOST_RACES, HubFiles, git_oid, in_a_line, outrun, over_http, without_progress_bars
 from arena.hub_waiting import limit_waiting, told_to_wait
 from arena.records import TABLES, Shard
 
@@ -86,7 +86,7 @@ class Hub:
                 self._commit(shards, files, card)
         except PublishError:
             raise
-        except Exception as error:  # huggingface_hub, its HTTP client and hf_xet raise many kinds
+        except Exception as error:  # huggingface_hub and its HTTP client raise many kinds
             log.info("committing to %s ended in an error; asking what it holds", self.dataset, exc_info=True)
             if not self._holds_after_error(shards, files):
                 raise PublishError(f"{self.dataset}: {in_a_line(error)}", told_to_wait(error)) from error
@@ -133,15 +133,13 @@ class Hub:
 
     def _commit_after(self, head: str, shards: Sequence[Shard], files: Sequence[Path], card: Card, *,
                       follow: bool) -> None:  # fmt: skip
-        from huggingface_hub import CommitOperationAdd
-
         if self._card is None:
             self._card = self.files.text("README.md", head)
         text = card(self._tables(head) | {shard.table for shard in shards}, self._card)
-        operations = [CommitOperationAdd(shard.path, str(file)) for shard, file in zip(shards, files, strict=True)]
+        added: dict[str, Path | bytes] = {shard.path: file for shard, file in zip(shards, files, strict=True)}
         if text is not None:
-            operations.append(CommitOperationAdd("README.md", text.encode()))
-        with without_progress_bars():
+            added["README.md"] = text.encode()
+        with without_progress_bars(), over_http(added) as operations:
             self._api.preupload_lfs_files(self.dataset, operations, repo_type="dataset")
             if any(
                 operation._should_ignore for operation in operations

@@ -8,12 +8,13 @@ doubled. What was replaced stays known by the lists of sources under compacted/ 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from arena.logs import without_secrets
 from arena.records import Shard
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +77,25 @@ class HubFiles:
                 for entry in listed if hasattr(entry, "size")}  # fmt: skip
 
     def download(self, paths: Sequence[str], revision: str, folder: Path) -> list[Path]:
-        """Those files, under `folder`."""
-        with without_progress_bars(), ThreadPoolExecutor(AT_ONCE) as pool:
-            fetched = pool.map(lambda path: self._api.hf_hub_download(
-                self.dataset, path, repo_type="dataset", revision=revision, local_dir=folder), paths)  # fmt: skip
-            return [Path(path) for path in fetched]
+        """Those files, under `folder`; as they come, whoever asks looks whether they are whole."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda path: self._fetch(path, revision, folder / path), paths))
+
+    def _fetch(self, path: str, revision: str, target: Path) -> Path:
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
+
+        url = hf_hub_url(self.dataset, path, repo_type="dataset", revision=revision, endpoint=self._api.endpoint)
+        headers = build_hf_headers(token=self._api.token, library_name="image-arena")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with http_stream_backoff("GET", url, headers=headers) as answer:
+            if answer.is_error:
+                answer.read()
+            hf_raise_for_status(answer)
+            with open(target, "wb") as file:
+                for part in answer.iter_bytes():
+                    file.write(part)
+        return target
 
     def sources(self, manifest: str, revision: str) -> dict[str, list[str]]:
         """What a large shard was made from: `sources`, the files that it replaced, and `shards`, the paths of all
@@ -90,13 +105,11 @@ class HubFiles:
     def replace(self, added: Mapping[str, Path | bytes], deleted: Sequence[str], message: str) -> bool:
         """Add and delete all these files in one commit, which has to follow a commit that holds every deleted one.
         False where some are gone: somebody else was quicker, and nothing changed. Raises PublishError."""
-        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+        from huggingface_hub import CommitOperationDelete
 
-        additions = [CommitOperationAdd(path, file if isinstance(file, bytes) else str(file))
-                     for path, file in added.items()]  # fmt: skip
         deletions = [CommitOperationDelete(path) for path in deleted]
         folders = sorted({"/".join(path.split("/")[:2]) for path in deleted})
-        with self.asking(), without_progress_bars():
+        with self.asking(), without_progress_bars(), over_http(added) as additions:
             self._api.preupload_lfs_files(self.dataset, additions, repo_type="dataset")  # what takes long
             if any(addition._should_ignore for addition in additions):
                 raise PublishError(f"{self.dataset}: its .gitignore leaves out large shards, so small ones stay")
@@ -161,6 +174,23 @@ class HubFiles:
             raise
         except Exception as error:
             raise PublishError(f"{self.dataset}: {in_a_line(error)}", told_to_wait(error)) from error
+
+
+@contextmanager
+def over_http(added: Mapping[str, Path | bytes]) -> Iterator[list[CommitOperationAdd]]:
+    """Operations that add these files, for as long as this lasts. Open files go up by plain HTTP, where every request
+    has our timeouts; what has a path or is bytes would go through hf_xet's own client, which has some without any."""
+    from huggingface_hub import CommitOperationAdd
+
+    logging.getLogger("huggingface_hub._commit_api").addFilter(_not_of_xet)
+    with ExitStack() as opened:
+        yield [CommitOperationAdd(path, io.BytesIO(file) if isinstance(file, bytes) else opened.enter_context(open(file, "rb")))
+               for path, file in added.items()]  # fmt: skip
+
+
+def _not_of_xet(record: logging.LogRecord) -> bool:
+    """That plain HTTP is used is meant so, and not worth a line a commit."""
+    return "not supported by Xet" not in str(record.msg)
 
 
 def git_oid(file: Path) -> str:
