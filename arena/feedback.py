@@ -2,7 +2,8 @@
 
 This module owns what a feedback may hold, given what is asked (`feedback` in arena.yaml), and takes it: on disk when
 it is acknowledged, one for each image of a vote, from its voter only, never changed. `extra` of the row says whether
-the voter knew the models' names by then (`revealed`), and holds what was painted (`coherence_mask`, `alignment_mask`).
+the voter knew the models' names by then (`revealed`), which criteria were rated too high for places to be asked
+(`rated_high`), and holds what was painted (`coherence_mask`, `alignment_mask`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from arena.ledger import Ledger
 from arena.records import POINT_DIGITS, Feedback, Point, Vote, dumps, feedback_id
 from arena.tables import feedback_values
 
+PLACES = ("coherence", "alignment")  # the criteria of which it is asked where
 GRID = 64  # cells on each side of a painted area
 ANYTHING = FeedbackSettings(points="always", area=True)  # what was taken once is taken, whatever is asked by now
 # The keys of a feedback as it is handed in; each may be absent or None.
@@ -56,7 +58,7 @@ class FeedbackDesk:
         if self._gold and (judged := self._gold.judge_feedback(vote, side, dict(given), said, masks)):
             said, masks = self._read(vote, side, judged[0], ANYTHING)
             about |= judged[1]
-        return self._write(vote, side, said, {**about, **masks})
+        return self._write(vote, side, said, {**about, **high(said, asked), **masks})
 
     def give_up(self, vote: Vote, side: str, given: Mapping[str, Any], known: dict[str, Any]) -> None:
         """Keep the first answer, which was wrong, of who did not put it right in time; `known` is what `extra` says."""
@@ -134,7 +136,7 @@ def read(given: Mapping[str, Any], *, words: int, asked: FeedbackSettings) -> tu
     }
     said: dict[str, Any] = {**ratings, "misaligned_words": _words(given.get("misaligned_words"), words, asked)}
     masks = {}
-    for criterion in ("coherence", "alignment"):
+    for criterion in PLACES:
         places, mask = f"{criterion}_points", f"{criterion}_mask"
         why_not = _no_places(criterion, ratings[criterion], asked)
         said[places] = _points(places, given.get(places), why_not, asked.points_at_most)
@@ -175,6 +177,15 @@ def _no_places(criterion: str, rating: int | None, asked: FeedbackSettings) -> s
     if asked.points == "low" and (rating is None or rating >= asked.points_below):
         return f"places are asked for only where {criterion} is low"
     return ""
+
+
+def high(said: Mapping[str, Any], asked: FeedbackSettings) -> dict[str, Any]:
+    """What `extra` says of criteria that were rated too high for places to be asked: whoever averages over voters counts
+    such a null as nothing marked, and any other as no answer."""
+    if asked.points != "low":
+        return {}
+    rated = [name for name in PLACES if said[name] is not None and _no_places(name, said[name], asked)]
+    return {"rated_high": rated} if rated else {}
 
 
 def _points(key: str, value: Any, why_not: str, at_most: int) -> tuple[Point, ...] | None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from leaderboard import errors
-from leaderboard.columns import NO_TIME, Coded, encode, floats, milliseconds, plural, some
+from leaderboard.columns import NO_TIME, Coded, encode, milliseconds, plural
+from leaderboard.feedback_cells import Given, given, inside, objects, painted, point, ratings, word
 from leaderboard.feedback_formats import COLUMNS, CRITERIA, TEXT
 from leaderboard.feedback_sources import BATTLES, GROUPED, PROMPTS, RawFeedback, open_feedback, rows_of
 from leaderboard.formats.base import cells
@@ -23,23 +24,16 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class Given:
-    """What n rows gave of one kind, m things in all: `asked` bool [n]; thing i belongs to row `row[i]` (int64 [m]) and
-    is `value[i]`: the index of a word (int64 [m]), or a point's x and y (float64 [m, 2], 0 to 1 from the top left)."""
-
-    asked: np.ndarray
-    row: np.ndarray
-    value: np.ndarray
-
-
-@dataclass(frozen=True)
 class Feedback:
     """n rows that count, oldest first: one voter's feedback on one image of one battle.
 
     `scores` float64 [n, 3] from 1 to 5 by CRITERIA, 5 the best, NaN where not given; `words` and `points[kind]` are
-    Given; `painted[kind]` {row: bool [h, w]}, areas painted in place of points; `revealed` bool [n]: the models' names
-    were shown before; `private` bool [n]: the image is nobody else's to see, and its id may stand for nothing. `side` int8 [n] is 0 for side a of the battle, 1 for side b, and `winner` int8 [n] the index of
-    its vote's outcome in OUTCOMES; UNKNOWN (-1) where no vote says it. All else is Coded [n]; `created_at` int64 [n] in
+    Given; `painted[kind]` {row: bool [h, w]}, areas painted in place of points; `faultless[kind]` bool [n]: rated so high
+    that no places were asked for, which says that there is nothing to mark. `revealed` bool [n]: the models' names were
+    shown before; `private` bool [n]: the image is nobody else's to see, and its id may stand for nothing. `side` int8 [n]
+    is 0 for side a of the battle, 1 for side b, and `winner` int8 [n] the index of its vote's outcome in OUTCOMES;
+    UNKNOWN (-1) where no vote says it. All else is Coded [n]: `vote` is the id of its vote, `asked` what this voter was
+    asked (words of `extra.asked`, with spaces between), empty where the row does not say; `created_at` int64 [n] in
     milliseconds. `total`, `left_out`, `revision` and `notes` are as for votes.
     """
 
@@ -47,6 +41,8 @@ class Feedback:
     model: Coded
     voter: Coded
     battle: Coded
+    vote: Coded
+    asked: Coded
     prompt_id: Coded
     prompt: Coded
     category: Coded
@@ -57,6 +53,7 @@ class Feedback:
     words: Given
     points: dict
     painted: dict
+    faultless: dict
     revealed: np.ndarray
     private: np.ndarray
     side: np.ndarray
@@ -118,8 +115,8 @@ def _check(raw, mode):
     if any(unnamed):  # what is private may come without its image: it tells of the model, and of no image
         alone = zip(text["battle_id"], text["model"], text["feedback_id"], strict=True)
         text["image_id"] = [own or " ".join(map(str, key)) for own, key in zip(text["image_id"], alone, strict=True)]
-    scores = np.column_stack([_scores(columns.get(name), name, rows) for name in CRITERIA])
-    extra = _objects(columns.get("extra"), rows)
+    scores = np.column_stack([ratings(columns.get(name), name, rows) for name in CRITERIA])
+    extra = objects(columns.get("extra"), rows)
     when = milliseconds(columns["created_at"]) if "created_at" in columns else np.full(rows, NO_TIME)
     battles = _battles(raw, set(text["battle_id"]), mode)
     reasons = _reasons(text, extra, battles)
@@ -132,23 +129,31 @@ def _check(raw, mode):
         return [text[name][at] for at in kept.tolist()]
 
     found = [battles.get(name) for name in column("battle_id")] if battles is not None else [None] * len(kept)
-    words = _given(columns.get("misaligned_words"), "misaligned_words", kept, _word)
-    _inside(words, column("prompt"))
+    words = given(columns.get("misaligned_words"), "misaligned_words", kept, word)
+    inside(words, column("prompt"))
     extra_of_all, extra = extra, [extra[at] for at in kept.tolist()]
     groups = _groups(raw, column, found)
+    points = {kind: given(columns.get(f"{kind}_points"), f"{kind}_points", kept, point, 2) for kind in KINDS}
+    areas = {kind: painted(extra, f"{kind}_mask") for kind in KINDS}
+    asked = [_asked(cell) for cell in extra]
     return Feedback(
         image=encode(column("image_id")),
         model=encode(column("model")).compact(),
         voter=encode(column("voter")),
         battle=encode(column("battle_id")),
+        vote=encode([vote and vote["vote_id"] for vote in found]),
+        asked=encode(asked),
         prompt_id=encode([key or text for key, text in zip(column("prompt_id"), column("prompt"), strict=True)]),
         prompt=encode(column("prompt")),
         **{name: encode(group).compact() for name, group in groups.items()},
         created_at=when[kept],
         scores=scores[kept],
         words=words,
-        points={kind: _given(columns.get(f"{kind}_points"), f"{kind}_points", kept, _point, 2) for kind in KINDS},
-        painted={kind: _painted(extra, f"{kind}_mask") for kind in KINDS},
+        points=points,
+        painted=areas,
+        faultless={
+            kind: _faultless(kind, extra, asked, scores[kept], points[kind].asked, areas[kind]) for kind in KINDS
+        },
         revealed=np.array([bool(cell.get("revealed")) for cell in extra], bool),
         private=np.array([bool(cell.get("private")) for cell in extra], bool) | np.array(unnamed, bool)[kept],
         side=np.array(
@@ -162,37 +167,6 @@ def _check(raw, mode):
         notes=(raw.note,) if raw.note and rows else (),
         gold_tasks=_gold_tasks(text["voter"], extra_of_all, reasons),
     )
-
-
-def _scores(column, name, rows):
-    """float64 [n]; refuses what is no whole number from 1 to 5."""
-    if column is None:
-        return np.full(rows, np.nan)
-    found = floats(column, name)
-    wrong = ~np.isnan(found) & ~np.isin(found, (1, 2, 3, 4, 5))
-    if wrong.any():
-        bad = Counter(f"{value:g}" for value in found[wrong].tolist())
-        raise errors.BadFeedback(
-            f"column {name}: {plural(bad.total(), 'row holds', 'rows hold')} a value that is no rating: {some(bad)}; "
-            "ratings are whole numbers from 1 to 5"
-        )
-    return found
-
-
-def _objects(column, rows):
-    """The JSON objects of the column `extra`, {} where it is empty."""
-    if column is None:
-        return [{}] * rows
-    found = []
-    for cell in cells(column):
-        try:
-            value = json.loads(cell) if isinstance(cell, str) and cell else cell or {}
-        except json.JSONDecodeError:
-            value = None
-        if not isinstance(value, dict):
-            raise errors.BadFeedback(f"column extra: {str(cell)[:40]!r} is not a JSON object")
-        found.append(value)
-    return found
 
 
 def _battles(raw, wanted, mode):
@@ -237,14 +211,12 @@ def _reasons(text, extra, battles):
             reason = "duplicate"
         elif voter and battle_id and key in given:
             reason = "repeated"
-        elif more.get("gold"):
-            reason = "gold"
         elif battles is not None and battle_id and vote is None:
             reason = "no_vote"
         elif vote and vote["voter"] and voter and vote["voter"] != voter:
             reason = "another_voter"
-        else:
-            reason = vote["left_out"] if vote else None
+        else:  # what is excluded says nothing of its voter's care either
+            reason = (vote["left_out"] if vote else None) or ("gold" if more.get("gold") else None)
         ids.add(feedback_id)
         given.add(key)
         reasons.append(reason)
@@ -265,67 +237,30 @@ def _gold_tasks(voters, extra, reasons):
     return tuple(found)
 
 
-def _given(column, name, kept, read, width=0):
-    """A column of lists (or of JSON text) -> Given of the rows `kept`; None and '' say that nobody was asked."""
-    listed = [None] * len(kept)
-    if column is not None:
-        every = cells(column)
-        listed = [every[at] for at in kept.tolist()]
-    asked, row, values = np.zeros(len(kept), bool), [], []
-    for at, cell in enumerate(listed):
-        try:
-            cell = json.loads(cell) if isinstance(cell, str) and cell else cell
-            if cell is None or isinstance(cell, str):
-                continue
-            found = [read(value) for value in cell]
-        except (ValueError, TypeError, KeyError):
-            raise errors.BadFeedback(f"column {name}: can't read {str(listed[at])[:60]!r}") from None
-        asked[at] = True
-        row += [at] * len(found)
-        values += found
-    shape = (-1, width) if width else -1
-    kind = np.float64 if width else np.int64
-    return Given(asked, np.array(row, np.int64), np.array(values, kind).reshape(shape))
+def _asked(extra):
+    """What a row says was asked, as text; None where it does not say."""
+    asked = extra.get("asked")
+    if asked is None:
+        return None
+    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
+        raise errors.BadFeedback(f"column extra: asked is no list of names: {str(asked)[:60]!r}")
+    return " ".join(asked) or "nothing"
 
 
-def _word(value):
-    if isinstance(value, bool) or int(value) != value or value < 0:
-        raise ValueError
-    return int(value)
-
-
-def _point(value):
-    x, y = (value["x"], value["y"]) if isinstance(value, dict) else value
-    if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise ValueError
-    return float(x), float(y)
-
-
-def _inside(words, prompts):
-    """Refuse a word's index beyond the prompt's words; a prompt that was kept private is not known."""
-    for row, index in zip(words.row.tolist(), words.value.tolist(), strict=True):
-        if prompts[row] and index >= len(prompts[row].split()):
-            raise errors.BadFeedback(
-                f"column misaligned_words: word {index} of a prompt of {len(prompts[row].split())} words: "
-                f"{prompts[row][:60]!r}"
-            )
-
-
-def _painted(extra, name):
-    """{row: bool [h, w]} from run lengths over the rows of the grid, which begin with the count of zeros."""
-    found = {}
-    for row, cell in enumerate(extra):
-        if cell.get(name) is None:
-            continue
-        try:
-            (height, width), counts = cell[name]["size"], [int(count) for count in cell[name]["counts"]]
-            painted = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-            if min(counts, default=0) < 0 or not 0 < height * width <= 1 << 20 or len(painted) != height * width:
-                raise ValueError
-        except (KeyError, TypeError, ValueError):
-            raise errors.BadFeedback(f"column extra: {name} is no run-length mask: {str(cell[name])[:60]!r}") from None
-        found[row] = painted.reshape(height, width)
-    return found
+def _faultless(kind, extra, asked, scores, pointed, areas):
+    """bool [n]: of whom no places of a kind were asked because they rated high. A row says so in `extra.rated_high`. Where
+    no row of the source does, it follows from the ratings: high is what is above every rating at which anybody was asked;
+    who was asked other things (`extra.asked`) says nothing."""
+    given = pointed.copy()
+    given[list(areas)] = True
+    if any("rated_high" in cell for cell in extra):
+        return np.array([kind in cell.get("rated_high", ()) for cell in extra], bool) & ~given
+    rating = scores[:, CRITERIA.index(kind)]
+    known = rating[given & np.isfinite(rating)]
+    if not len(known):
+        return np.zeros(len(given), bool)
+    able = np.array([said is None or {kind, "points"} <= set(said.split()) for said in asked], bool)
+    return ~given & able & (rating > known.max())
 
 
 def _groups(raw, column, found):

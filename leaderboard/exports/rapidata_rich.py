@@ -8,7 +8,7 @@ the prompt and, last, of those who marked none. Heatmaps are lists of rows, null
 import json
 
 from leaderboard.exports.base import Written, write_rows
-from leaderboard.exports.rich import images, marked_words
+from leaderboard.exports.rich import images
 from leaderboard.feedback import KINDS
 from leaderboard.feedback_formats import CRITERIA
 
@@ -29,17 +29,19 @@ def write(material, out):
     """Write data/SPLIT-*.parquet; the Written. Raises errors.NothingToExport and errors.SourceError."""
     written = Written(notes=(
         f"Heatmaps are {CELLS} cells a side over the image's box, whatever its shape: the mean over voters of a gaussian "
-        "at each point, its sigma 5% of the smaller side.",
-        "A word's score is the sum of the trust in the voters who marked it, 1 each where nothing is known of them.",
+        "at each point, its sigma 5% of the smaller side. Who rated too high to be asked where counts as pointing nowhere, "
+        "who was asked other things does not count.",
+        "A word's score is the sum of the trust in the voters who marked it, 1 each where nothing is known of them; a voter "
+        "counts once on an image.",
     ))  # fmt: skip
 
     def rows():
         for found, image, picture, split in images(material, written):
             row = {"image": picture, "prompt": image.prompt, "word_scores": None}
             if image.asked_words:
-                words, counts, none, _ = marked_words(found, image)
-                pairs = [[word, round(count, 6)] for word, count in zip(words, counts.tolist(), strict=True)]
-                row["word_scores"] = json.dumps([*pairs, [NO_MISTAKES, round(none, 6)]], ensure_ascii=False)
+                pairs = [[word.text, round(word.weighted, 6)] for word in image.words]
+                none = round(image.no_mistakes_weighted, 6)
+                row["word_scores"] = json.dumps([*pairs, [NO_MISTAKES, none]], ensure_ascii=False)
             for name in CRITERIA:
                 row[f"{name}_score"] = image.scores[name].mean
                 row[f"{name}_score_norm"] = image.scores[name].normalised

@@ -12,7 +12,7 @@ import re
 import numpy as np
 
 from leaderboard.exports.base import Written, ending, write_rows
-from leaderboard.exports.rich import images, marked_words
+from leaderboard.exports.rich import images
 from leaderboard.rich import OVERALL
 
 NAME = "richhf-18k"
@@ -34,7 +34,8 @@ def write(material, out):
     written = Written(notes=(
         "overall_score is the mean of the other three, since voters here are not asked for a fourth.",
         "A token is missed (0) where at least half of the trust in those asked marked its word; the label is null where "
-        "nobody was asked, and so is a map. Maps are PNG files.",
+        "nobody was asked. A map is the mean over voters, of whom those who rated too high to be asked where point nowhere; it "
+        "is null where no voter was asked or rated so. Maps are PNG files.",
     ))  # fmt: skip
 
     def rows():
@@ -44,8 +45,8 @@ def write(material, out):
                 mean = image.scores[criterion].mean
                 row[field] = None if mean is None else (mean - 1) / 4
             for field, kind in MAPS.items():
-                row[field] = _png(found.heatmap(image.image_id, kind, SIDE)) if image.asked[kind] else None
-            row["prompt_misalignment_label"] = label(found, image) if image.asked_words else None
+                row[field] = _png(found.heatmap(image.image_id, kind, SIDE)) if image.heard[kind] else None
+            row["prompt_misalignment_label"] = label(image) if image.asked_words else None
             yield split, row
 
     write_rows(out, COLUMNS, rows(), written)
@@ -57,12 +58,11 @@ def tokens(text):
     return [token for token in BETWEEN.split(text) if token]
 
 
-def label(found, image):
+def label(image):
     """One 1 or 0 a token, with spaces between; a token has the mark of the word that it is part of."""
-    words, counts, _, asked = marked_words(found, image)
     marks = []
-    for word, count in zip(words, counts.tolist(), strict=True):
-        marks += ["0" if count >= asked / 2 else "1"] * len(tokens(word))
+    for word in image.words:
+        marks += ["0" if word.trusted >= 0.5 - 1e-9 else "1"] * len(tokens(word.text))
     return " ".join(marks)
 
 

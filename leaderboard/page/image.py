@@ -3,8 +3,8 @@
 What is private never comes: not by feedback (rich.Rich refuses it), not by the shelf of pictures, and an image whose
 prompt is not known to anybody is not shown by its votes either.
 
-The maps that travel are means over the voters who rated an image, and not over those who were asked where: whoever found
-nothing wrong was often not asked, and points at nothing. So a spot that one of twenty voters saw looks like one of twenty.
+A map is a mean over the voters who were asked where and those who rated too high to be asked, who point at nothing. So a
+spot that one of twenty voters saw looks like one of twenty; who was asked other things is not among the twenty.
 """
 
 from base64 import b64encode
@@ -42,21 +42,19 @@ def pictures(study, images):
 
 def maps(rich, about, cells, trusted=False):
     """{kind: {"cells", "data": base64 of a byte a cell, 255 for one point a voter or more, row by row from the top; "most": the largest
-    height, in points a voter, as a number and in words; "where": its place in words; "asked": answers to where; "voters" who rated}}, without
+    height, in points a voter, as a number and in words; "where": its place in words; "asked": answers to where; "voters" that it is the mean over}}, without
     kinds of which nobody was asked. `about` is the rich.ImageFeedback."""
     found = {}
     for kind in KINDS:
         asked = about.asked[kind]
         if not asked:
             continue
-        rated = max(asked, about.scores[kind].ratings)
-        voters = about.scores[kind].voters or about.voters
-        share = rich.heatmap(about.image_id, kind, cells, trusted) * (asked / rated)
+        share = rich.heatmap(about.image_id, kind, cells, trusted)
         row, column = np.unravel_index(int(share.argmax()), share.shape)
         most = float(share[row, column])
         found[kind] = {
             "cells": cells, "data": b64encode(np.rint(np.minimum(share, 1.0) * 255).astype(np.uint8).tobytes()).decode(),
-            "most": plain(most), "shown": f"{most:.2f}", "asked": asked, "voters": voters,
+            "most": plain(most), "shown": f"{most:.2f}", "asked": asked, "voters": about.heard[kind],
             "where": PLACES[3 * row // cells][3 * column // cells] if most > 0 else "",
         }  # fmt: skip
     return found

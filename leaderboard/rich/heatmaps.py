@@ -2,7 +2,8 @@
 
 A voter's map is a gaussian of height 1 at each of their points, added up, whose sigma is SIGMA of the image's smaller
 side; or, where they painted, 1 inside the area and 0 outside. An image's heatmap is the mean over the voters who were
-asked, whoever placed no point among them, as a map of zeros. A cell holds the value at its centre.
+asked where, whoever placed no point among them, and over those who were not asked because they rated it high: both are
+maps of zeros. Who was asked other things, or gave no answer, is not among them. A cell holds the value at its centre.
 
 A gaussian is a product of one along the rows and one along the columns, so the sum over points is one product of
 matrices an image, and nothing is approximated.
@@ -16,7 +17,7 @@ CELLS = 256
 
 def heatmap(points, weight, shape=(CELLS, CELLS), size=(1, 1)):
     """float32 `shape` (rows, columns): the weighted sum of the gaussians at `points` [m, 2], x and y from 0 to 1 from
-    the top left. `weight` [m] of a point is its voter's, over that of all who were asked; `size` is the image's
+    the top left. `weight` [m] of a point is its voter's, over that of all who are in the mean; `size` is the image's
     (width, height), in any unit."""
     return next(heatmaps([points], [weight], shape, [size]))
 
@@ -51,7 +52,7 @@ def painted(mask, shape=(CELLS, CELLS)):
 
 
 def of_rows(feedback, kind, asked, placed, weight, shape=(CELLS, CELLS), size=(1, 1)):
-    """float32 `shape`: the heatmap from the rows of Feedback that were `asked`, whose points are numbers `placed` of
+    """float32 `shape`: the mean over the rows `asked` of Feedback, whose points are numbers `placed` of
     `feedback.points[kind]`; `weight` [n] is of all feedback. Zeros where nobody was asked."""
     given, masks = feedback.points[kind], feedback.painted[kind]
     total = float(weight[asked].sum())

@@ -60,8 +60,10 @@ class ModelFeedback:
 @dataclass(frozen=True)
 class ImageFeedback:
     """An image: `scores` {criterion or "overall": Score}, of `feedback` rows by `voters`; `words` are words.Word, one a
-    word of the prompt (none where it is not known), and `no_mistakes` of `asked_words` voters marked none. `asked`
-    {kind: how many were asked for points or an area}, `points` {kind: ((x, y), ...)}, 0 to 1 from the top left."""
+    word of the prompt (none where it is not known), and `no_mistakes` of `asked_words` answers marked none, which
+    weigh `no_mistakes_weighted` as in words.Word. `asked`
+    {kind: how many were asked for points or an area}, `heard` {kind: how many voters its heatmap is the mean over: those,
+    and who rated it too high to be asked}, `points` {kind: ((x, y), ...)}, 0 to 1 from the top left."""
 
     image_id: str
     model: str
@@ -76,7 +78,9 @@ class ImageFeedback:
     words: tuple
     asked_words: int
     no_mistakes: int
+    no_mistakes_weighted: float
     asked: dict
+    heard: dict
     points: dict
 
 

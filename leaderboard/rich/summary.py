@@ -141,6 +141,7 @@ class Rich:
         at, feedback = self._place(image_id), self.feedback
         rows = self._rows[at]
         asked_words = rows[feedback.words.asked[rows]]
+        none = np.setdiff1d(asked_words, feedback.words.row[self._things["words"][at]])
         first = {name: _cell(getattr(feedback, name), rows[0])
                  for name in ("model", "prompt_id", "prompt", "category", "sub_category", "complexity")}  # fmt: skip
         points = {kind: feedback.points[kind].value[self._things[kind][at]] for kind in KINDS}
@@ -152,8 +153,10 @@ class Rich:
             voters=len(np.unique(self._voter[rows])),
             words=self.words(image_id),
             asked_words=len(asked_words),
-            no_mistakes=len(np.setdiff1d(asked_words, feedback.words.row[self._things["words"][at]])),
+            no_mistakes=len(none),
+            no_mistakes_weighted=float((self._once_asked * self._weight)[none].sum()),
             asked={kind: int(self._asked[kind][rows].sum()) for kind in KINDS},
+            heard={kind: len(np.unique(self._voter[rows[self._heard[kind][rows]]])) for kind in KINDS},
             points={kind: tuple(map(tuple, places.tolist())) for kind, places in points.items()},
         )
 
@@ -172,7 +175,7 @@ class Rich:
         if kind not in KINDS:
             raise errors.UnknownChoice(f"no heatmap is called {kind!r}; known are {', '.join((*KINDS, BOTH))}")
         rows = self._rows[self._place(image_id)]
-        asked = rows[self._asked[kind][rows]]
+        asked = rows[self._heard[kind][rows]]
         weight = self._once_placed[kind] * self._weight if trusted else self._once_placed[kind]
         placed, shape = self._things[kind][self._places[image_id]], (cells, cells)
         return heatmaps.of_rows(self.feedback, kind, asked, placed, weight, shape, self.size(image_id))
@@ -281,8 +284,8 @@ class Rich:
 
     @cached_property
     def _once_placed(self):
-        """{kind: float64 [n]}: the same among those asked for points or an area."""
-        return {kind: self._once(asked) for kind, asked in self._asked.items()}
+        """{kind: float64 [n]}: the same among those who said where, or that there is nothing to mark."""
+        return {kind: self._once(heard) for kind, heard in self._heard.items()}
 
     def _once(self, asked):
         found, rows = np.zeros(len(self.feedback)), np.flatnonzero(asked)
@@ -296,6 +299,11 @@ class Rich:
         for kind, asked in found.items():
             asked[list(self.feedback.painted[kind])] = True
         return found
+
+    @cached_property
+    def _heard(self):
+        """{kind: bool [n]}: whom a heatmap is the mean over: who was asked where, and who rated too high to be asked."""
+        return {kind: asked | self.feedback.faultless[kind] for kind, asked in self._asked.items()}
 
     @cached_property
     def _things(self):

@@ -172,6 +172,7 @@ def test_rich_feedback_in_rapidatas_columns_is_what_voters_said(tmp_path, materi
     assert data.features["image"].__class__.__name__ == "Image" and written.rows == len(data)
     assert {name: data.features[name].dtype for name in ("alignment_score", "style_score_norm")} == {
         "alignment_score": "float32", "style_score_norm": "float32"}  # fmt: skip
+    rich_of_source = rich.of(source, material.votes, material.pictures)
     feedback = counted_feedback(source)
     by_image = {}
     for row in feedback:
@@ -189,14 +190,19 @@ def test_rich_feedback_in_rapidatas_columns_is_what_voters_said(tmp_path, materi
             assert row[f"{name}_score"] == pytest.approx(mean, abs=1e-6)
         words = json.loads(row["word_scores"])
         assert [word for word, _ in words] == [*row["prompt"].split(), "[No_mistakes]"]
-        assert words[-1][1] == sum(not one["misaligned_words"] for one in given)
+
+        def voted(says, voters=voters):
+            return pytest.approx(sum(np.mean([says(one) for one in said]) for said in voters.values()), abs=1e-5)
+
+        assert words[-1][1] == voted(lambda one: not one["misaligned_words"])
         for at, (_, count) in enumerate(words[:-1]):
-            assert count == sum(at in one["misaligned_words"] for one in given)
+            assert count == voted(lambda one, at=at: at in one["misaligned_words"])
         asked = any(one["coherence_points"] is not None for one in given)
         assert (row["coherence_heatmap"] is not None) == asked
         if asked:
             heat = np.array(row["coherence_heatmap"], np.float32)
-            assert heat.shape == (128, 128) and heat.max() > 0.1
+            wanted = rich_of_source.heatmap(image_id, "coherence", 128)
+            assert heat.shape == (128, 128) and np.abs(heat - wanted).max() < 1e-3 and wanted.any()
     norms = [row["alignment_score_norm"] for row in by_path.values()]
     assert min(norms) == 0 and max(norms) == 1
 
@@ -222,13 +228,13 @@ def test_richhf_labels_have_its_direction_its_sizes_and_its_tokens(tmp_path, mat
         missed = {word.text.strip(",.") for word in image.words if word.share >= 0.5}
         assert {token for token, mark in zip(tokens, marks, strict=True) if mark == "0"} == missed
         for name, kind in (("artifact_map", "coherence"), ("misalignment_map", "alignment")):
-            assert (row[name] is None) == (image.asked[kind] == 0)
-            if row[name] is not None:
-                grey = Image.open(io.BytesIO(row[name]))
-                assert (grey.size, grey.mode) == ((512, 512), "L")
-                x, y = image.points[kind][0]
-                near = np.asarray(grey)[min(511, int(y * 512)), min(511, int(x * 512))]
-                assert near > 0.9 * 255 / image.asked[kind] - 1, "bright where somebody pointed"
+            assert row[name] is not None and image.heard[kind] == image.voters, "who rated high has nothing to mark"
+            grey = Image.open(io.BytesIO(row[name]))
+            assert (grey.size, grey.mode) == ((512, 512), "L")
+            heat = np.clip(found.heatmap(image.image_id, kind, 512), 0, 1)
+            assert np.array_equal(np.asarray(grey), np.rint(heat * 255).astype(np.uint8))
+            for x, y in image.points[kind]:
+                assert np.asarray(grey)[min(511, int(y * 512)), min(511, int(x * 512))] > 0, "where somebody pointed"
 
 
 def test_a_source_without_feedback_has_none_to_export(tmp_path, source):

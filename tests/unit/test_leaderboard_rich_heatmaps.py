@@ -1,5 +1,6 @@
 """Heatmaps against a brute-force oracle, written from the definition and from nothing of the library's."""
 
+import json
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given as given_by
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from leaderboard.feedback import feedback_from_rows
+from leaderboard.feedback import feedback_from_rows, read_feedback
 from leaderboard.pictures import Picture, Pictures
 from leaderboard.rich import Rich
 from leaderboard.rich.heatmaps import heatmap, heatmaps, painted
@@ -83,6 +84,72 @@ def test_who_was_asked_and_placed_none_counts_and_who_was_not_asked_does_not():
     assert np.allclose(rich_of([[[0.5, 0.5]], []]).heatmap("i", "coherence", 64), one / 2)
     assert np.allclose(rich_of([[[0.5, 0.5]], None]).heatmap("i", "coherence", 64), one)
     assert not rich_of([[[0.5, 0.5]]]).heatmap("i", "alignment", 64).any()
+
+
+def rated(*said, **more):
+    """Rich of one image's rows: (rating of coherence, points) or (rating, points, extra) each, by another voter."""
+    rows = [{"image_id": "i", "model": "m", "voter": f"u{at}", "coherence": rating, "coherence_points": points,
+             "extra": json.dumps(extra[0] if extra else {}), **more} for at, (rating, points, *extra) in enumerate(said)]  # fmt: skip
+    return Rich(feedback_from_rows(rows))
+
+
+ASKED = {"asked": ["style", "coherence", "points"]}
+
+
+@pytest.mark.parametrize(("said", "heard"), [
+    ([(2, [[0.5, 0.5]]), (5, None), (4, None)], 3),  # no row says why it has no points: above 2 nobody was asked
+    ([(2, [[0.5, 0.5]]), (3, []), (4, None), (None, None)], 3),
+    ([(2, [[0.5, 0.5]]), (5, [])], 2),  # points are asked always,
+    ([(2, [[0.5, 0.5]]), (5, []), (3, None)], 2),  # and were not answered
+    ([(2, [[0.5, 0.5]]), (2, None)], 1),  # asked and skipped
+    ([(2, [[0.5, 0.5]], ASKED), (5, None, ASKED), (5, None, {"asked": ["coherence"]})], 2),  # never asked where
+    ([(2, [[0.5, 0.5]], ASKED), (5, None, {"asked": ["style", "points"]})], 1),
+    ([(2, [[0.5, 0.5]]), (4, None, {"rated_high": ["coherence"]}), (5, None)], 2),  # the rows say so themselves,
+    ([(5, [[0.5, 0.5]]), (4, None, {"rated_high": ["coherence"]})], 2),  # also where `points` was set to always later
+    ([(2, [[0.5, 0.5]]), (4, None, {"rated_high": ["alignment"]})], 1),
+    ([(2, None, {"coherence_mask": {"size": [2, 2], "counts": [0, 4]}}), (2, []), (4, None)], 3),
+])  # fmt: skip
+def test_the_mean_is_over_who_could_say_where(said, heard):
+    """Who rated too high to be asked points nowhere; who was asked other things, or skipped it, says nothing."""
+    rich = rated(*said)
+    assert rich.image("i").heard["coherence"] == heard
+    assert rich.heatmap("i", "coherence", 65)[32, 32] == pytest.approx(1 / heard, rel=1e-3)
+
+
+def test_an_image_that_all_rated_high_has_a_map_of_zeros():
+    rich = rated((5, None, {"rated_high": ["coherence"]}), (4, None, {"rated_high": ["coherence"]}))
+    assert (rich.image("i").asked["coherence"], rich.image("i").heard["coherence"]) == (0, 2)
+    assert not rich.heatmap("i", "coherence", 8).any()
+
+
+@pytest.mark.parametrize("area", [False, True])
+def test_an_arena_writes_down_who_could_say_where(make_arena, fill, tmp_path, area):
+    """One voter points or paints, one marks nothing, one skips it, one rates high, one is asked about style alone."""
+    shares = [{"share": 1, "asks": ["coherence", "points"]}, {"share": 1, "asks": ["style"]}]
+    arena = make_arena(feedback={"area": area}, matchmaking={"overlap": {"voters": 20, "tie_break": None}},
+                       categories=[{"name": "Anime", "prompts": [{"prompt": "a cat"}]}],
+                       campaign={"shares": shares, "feedback": "optional"})  # fmt: skip
+    fill(arena)
+    where = {"coherence_points": [[0.5, 0.5]]}
+    if area:
+        where = {"coherence_mask": {"size": [64, 64], "counts": [0, 64 * 64]}}
+    answers = [where | {"errors": 4}, {"errors": 4, "coherence_points": []}, {"errors": 4}, {"errors": 1}]
+    voters = (f"voter-{at}" for at in range(1000))
+    first, image = None, ""
+    for said in [*answers, {"style": 2}]:
+        voter = next(v for v in voters if ("style" in arena.campaign.asks(v)) == ("style" in said))
+        battle = arena.next_battle(voter).battle_id
+        arena.cast_vote(battle, "both_good", voter, hold=True)
+        vote = arena.ledger.vote_of(battle)
+        image = image or vote.image_a
+        side = "a" if vote.image_a == image else "b"
+        assert {image} <= {vote.image_a, vote.image_b}, "all see the same pair"
+        arena.feedback.give(battle, side, said, voter)
+        first = first or voter
+    found = Rich(read_feedback(tmp_path / "ledger.sqlite"))
+    about = found.image(image)
+    assert (about.feedback, about.asked["coherence"], about.heard["coherence"]) == (5, 2, 3)
+    assert found.heatmap(image, "coherence", 65)[32, 32] == pytest.approx(1 / 3, rel=1e-3)
 
 
 def test_a_voter_asked_twice_counts_once_and_trust_weighs():

@@ -8,7 +8,6 @@ const records = new Map(); // battle_id -> record, also where the browser keeps 
 const delivery = { timer: 0, tries: 0 };
 
 const feedback = () => (meta.feedback && meta.feedback.enabled ? meta.feedback : null);
-const withPoints = () => feedback().points !== 'never' && !feedback().area;
 const withArea = () => feedback().points !== 'never' && feedback().area;
 
 /** Everything that is known of one voted battle: what a reload needs to show it again, the answers, and bodies that
@@ -83,10 +82,11 @@ function bodyOf(record, side) {
   if (feedback().words && answers.misaligned_words) body.misaligned_words = [...answers.misaligned_words].sort((i, k) => i - k);
   for (const criterion of ['coherence', 'alignment']) {
     if (!placesAsked(answers, criterion)) continue;
-    const points = answers[criterion + '_points'] || [];
-    // Asked, and nothing marked, is an answer only beside a rating.
-    if (withPoints() && (points.length || rated(answers, criterion))) body[criterion + '_points'] = points;
-    if (withArea() && answers[criterion + '_mask']) body[criterion + '_mask'] = answers[criterion + '_mask'];
+    // Asked, and nothing marked or painted, is an answer only beside a rating.
+    const points = withArea() ? [] : answers[criterion + '_points'] || [];
+    const mask = withArea() && answers[criterion + '_mask'];
+    if (mask) body[criterion + '_mask'] = mask;
+    else if (points.length || rated(answers, criterion)) body[criterion + '_points'] = points;
   }
   return Object.keys(body).length ? { battle_id: record.battle.battle_id, side, ...body } : null;
 }

@@ -137,4 +137,4 @@ const legend = () => make('p.lb-legend', {}, Object.entries(HEAT).map(([kind, { 
 const help = () => explains(make('span.lb-help', { tabindex: 0, 'data-at': 'help' }, 'What the colours mean'), () => [
     make('b', {}, 'Each voter’s points spread a little, and are averaged over all who rated the image.'),
     make('span', {}, 'Full colour is one point a voter; the lines stand at a tenth, a quarter and half of that, the same for every image.'),
-    make('span.lb-dim', {}, 'Whoever rated an image high is often not asked where: they count as pointing nowhere.')]);
+    make('span.lb-dim', {}, 'Whoever rated an image high is often not asked where: they count as pointing nowhere. Who was asked other things does not count.')]);
