@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 TELLING = {"votes": ["vote_id", "voter"], "feedback": ["feedback_id", "voter"], "exclusions": ["vote_id", "reason"]}
 PASSES = 4  # over the dataset, while other replicas go on committing
 _ERASED = "(SELECT vote_id FROM exclusions WHERE reason = 'erased')"
-_PRIVATE = "private = 1 AND prompt_id IN (SELECT prompt_id FROM battles WHERE voter = ?)"
+# The voter's own pictures and prompts; those of tasks with a known answer are private too, and nobody's.
+_PRIVATE = "private = 1 AND prompt_id IN (SELECT prompt_id FROM battles WHERE voter = ? AND gold IS NULL)"
 
 
 @dataclass(slots=True)
