@@ -29,10 +29,11 @@ from arena.studio import Studio
 
 def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes | None = None,
                 hf_token: str | None = None, hf_endpoint: str | None = None, fake: bool = False,
-                ticker: Ticker | None = None,
-                gains: Callable[[], Gains | None] | None = None) -> Arena:  # fmt: skip
+                ticker: Ticker | None = None, gains: Callable[[], Gains | None] | None = None,
+                rng: random.Random | None = None) -> Arena:  # fmt: skip
     """An arena on `data_dir`, not yet started (`start`). `fake` draws deterministic patterns in place of every
-    model, for tests and for measuring what is not generation. Raises ConfigError, LedgerError."""
+    model, for tests and for measuring what is not generation. `rng` draws who meets whom; where it is None nobody can
+    foretell it. Raises ConfigError, LedgerError."""
     config_path, data_dir = Path(config_path), Path(data_dir)
     config = load_config(config_path)
     ledger = _ledger(config, data_dir)
@@ -49,7 +50,7 @@ def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes 
     world, hint = _demo_world(config)
     restorer = _restorer(ledger, bank, hub, config)
     arena = Arena(config, ledger=ledger, bank=bank, studio=studio, publisher=publisher,
-                  key=VoterKey(secret or load_secret(data_dir)), rng=random.Random(secrets.randbits(128)),
+                  key=VoterKey(secret or load_secret(data_dir)), rng=rng or random.Random(secrets.randbits(128)),
                   restorer=restorer, ticker=ticker, gains=gains, hint=hint, world=world,
                   folder=config_path.resolve().parent)  # fmt: skip
     studio.fill = arena.refill

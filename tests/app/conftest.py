@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
 import secrets
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from arena.ui.edge import Limits
 from arena.ui.launch import Served, serve
 from leaderboard.ui import leaderboard_page
 from standings import Standings
+from tests.ports import free_port as a_free_port
 
 SECRET = b"a secret for the tests, 32 bytes"
 SECRET_WORDS = ("zephyr", "quixote", "marzipan", "ostrich")  # nothing but the models' names holds them
@@ -46,16 +47,11 @@ def write_config(path: Path, **changes: Any) -> Path:
     return path
 
 
-def a_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
-
-
 class Visitor:
     """A browser of few words: a cookie jar, and the JSON calls that the page makes."""
 
     def __init__(self, url: str):
-        self.http = httpx.Client(base_url=url, timeout=30)
+        self.http = httpx.Client(base_url=url, timeout=120)
 
     def open(self, path: str = "/") -> Visitor:
         assert self.http.get(path).status_code == 200
@@ -104,7 +100,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
         folder = tmp_path_factory.mktemp("arena")
         standings = Standings()
         arena = build_arena(write_config(folder / "arena.yaml", **changes), data_dir or folder / "data", secret=SECRET,
-                            ticker=standings.ticker)  # fmt: skip
+                            ticker=standings.ticker, rng=random.Random(len(running)))  # fmt: skip
         while filled and arena.refill(arena.studio):
             pass
         standings.follow(arena.ledger, arena.config, arena.bank)

@@ -31,6 +31,7 @@ from arena.config import load_config, parse_config
 from arena.errors import BadSettings, Unauthorised
 from arena.making import make
 from arena.records import Image
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -71,20 +72,16 @@ def running(model: str, port: int, log: Path, *more: str) -> Iterator[str]:
             time.sleep(0.2)
         yield url
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM), log.read_text(errors="replace")
+        assert process.wait(120) in (0, -signal.SIGTERM), log.read_text(errors="replace")
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")
 def served_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    from socket import create_server
-
-    with create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    with running("arena/models/tiny-unet", port, tmp_path_factory.mktemp("server") / "log") as url:
+    with running("arena/models/tiny-unet", free_port(), tmp_path_factory.mktemp("server") / "log") as url:
         yield url
 
 
@@ -204,11 +201,11 @@ def serving(load: Callable[[], Any], **how: Any) -> Iterator[httpx.Client]:
         while not running.started:
             time.sleep(0.01)
         port = running.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
             yield client
     finally:
         running.should_exit = True
-        thread.join(20)
+        thread.join(120)
 
 
 def ready(client: httpx.Client) -> None:
@@ -221,7 +218,7 @@ def ask(client: httpx.Client, prompt: str = "a box", **parameters: Any) -> httpx
 
 
 def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 15
+    end = time.monotonic() + 120
     while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -246,7 +243,7 @@ def test_while_the_model_loads_it_says_so_and_after_a_failure_too():
     go = threading.Event()
 
     def load() -> Any:
-        go.wait(10)
+        go.wait(120)
         raise OSError("no such folder")
 
     with serving(load) as client:
@@ -296,7 +293,7 @@ def test_who_hangs_up_leaves_the_queue_and_stops_the_drawing():
         ready(client)
         for _ in range(2):  # one is being drawn, one waits
             with pytest.raises(httpx.ReadTimeout):
-                client.post("/", json={"inputs": "a box"}, timeout=0.3)
+                client.post("/", json={"inputs": "a box"}, timeout=httpx.Timeout(120, read=0.3))
         until(lambda: (state := client.get("/health").json())["waiting"] + state["drawing"] == 0)
         assert pipeline.finished == 0
         pipeline.go.set()
@@ -330,7 +327,7 @@ def test_what_is_no_request_is_refused_with_the_reason(body, says):
 
 def test_other_machines_are_listened_to_only_with_a_token():
     env = {name: value for name, value in os.environ.items() if name != "SERVER_TOKEN"}
-    said = subprocess.run([sys.executable, "examples/server.py", "x", "--host", "0.0.0.0"], cwd=ROOT, env=env, timeout=60,
+    said = subprocess.run([sys.executable, "examples/server.py", "x", "--host", "0.0.0.0"], cwd=ROOT, env=env, timeout=170,
                           capture_output=True, text=True)  # fmt: skip
     assert said.returncode == 1 and "set SERVER_TOKEN" in said.stderr
 

@@ -7,9 +7,9 @@ announce, or a request to any other host fails the test that opened it.
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +25,7 @@ from arena.build import build_arena, start
 from arena.ui.edge import Limits
 from arena.ui.launch import Served, serve
 from standings import Standings
+from tests.ports import free_port
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -63,17 +64,16 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., S
 
         folder = tmp_path_factory.mktemp("arena")
         standings = Standings()
-        arena = build_arena(write_config(folder / "arena.yaml", **changes), folder / "data", ticker=standings.ticker)
+        arena = build_arena(write_config(folder / "arena.yaml", **changes), folder / "data", ticker=standings.ticker,
+                            rng=random.Random(len(running)))  # fmt: skip
         while drawing and arena.refill(arena.studio):
             pass
         arena.studio.backends["fake"] = FakeBackend(seconds=seconds)
         standings.follow(arena.ledger, arena.config, arena.bank)
         if drawing:
             start(arena)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
         served = serve(arena, leaderboard_page=lambda: leaderboard_page(standings.study),
-                       port=port, limits=LIMITS, prevent_thread_lock=True)  # fmt: skip
+                       port=free_port(), limits=LIMITS, prevent_thread_lock=True)  # fmt: skip
         running.append(served)
         return served
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from leaderboard.study import Study
 from leaderboard.ui import serve
 from leaderboard.votes import read_votes, votes_from_rows
 from tests.leaderboard_rows import battles, row, simulated
+from tests.ports import free_port
 
 HOSTILE = '<img src=x onerror="document.title=1">${6*7}{{6*7}}'
 MODELS = {
@@ -55,8 +55,7 @@ def source(tmp_path_factory) -> Source:
 
 @pytest.fixture(scope="module")
 def alone(source):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     demo = serve(lambda: source.study, port=port, title="votes.csv", block=False)
     yield f"http://127.0.0.1:{port}"
     demo.close(verbose=False)
@@ -68,7 +67,6 @@ def look(visit, alone):
 
     def open_page(width: int = 1280, at: str = "/#overview", **options):
         visitor = visit(width, 900, at=at, url=alone, **options)
-        visitor.page.set_default_timeout(20_000)
         visitor.page.wait_for_selector(".lb-tab[aria-selected=true]")
         return visitor
 

@@ -3,7 +3,6 @@ known, whose names and prompts are hostile."""
 
 from __future__ import annotations
 
-import socket
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +14,7 @@ from leaderboard.ui import serve
 from leaderboard.votes import votes_from_rows
 from tests.leaderboard_feedback import world, write
 from tests.leaderboard_rows import battles
+from tests.ports import free_port
 
 HOSTILE = '<img src=x onerror="document.title=1">${6*7}{{6*7}}'
 MODELS = {"m0": {"name": HOSTILE}, "m3": {"name": "Three"}}
@@ -38,8 +38,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(source):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     demo = serve(lambda: source.study, port=port, title="data", block=False)
     yield f"http://127.0.0.1:{port}"
     demo.close(verbose=False)
@@ -51,7 +50,6 @@ def look(visit, alone):
 
     def open_page(at: str = "/#why", width: int = 1440, **options):
         visitor = visit(width, 900, at=at, url=alone, **options)
-        visitor.page.set_default_timeout(20_000)
         visitor.page.wait_for_selector(".lb-tab[aria-selected=true]")
         return visitor
 
@@ -262,9 +260,9 @@ def test_in_a_running_arena_feedback_is_on_the_page_within_seconds(visit, served
     given = arena.feedback.give(
         battle.battle_id, "a", {"style": 5, "errors": 4, "coherence_points": [[0.5, 0.5]]}, voter
     )
-    page.wait_for_function("() => document.querySelector('.lb-card h4')", timeout=30_000)
+    page.wait_for_function("() => document.querySelector('.lb-card h4')")
     page.evaluate("at => { location.hash = at }", f"why/image/{given.image_id}")
-    page.wait_for_function(PAINTED, arg=LARGE, timeout=60_000)
+    page.wait_for_function(PAINTED, arg=LARGE)
     assert "1 voter rated it" in page.locator(".lb-where").inner_text()
     assert page.locator(".lb-large img").evaluate("image => image.naturalWidth") == 64
     assert reader.overflow() <= 0

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import itsdangerous
 import pytest
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 # A Space's environment must be there before Gradio is imported, so the server is a process of its own.
@@ -34,9 +35,7 @@ SPACE = {"SYSTEM": "spaces", "SPACE_ID": "me/arena", "OAUTH_CLIENT_ID": "client"
 @pytest.fixture
 def space(tmp_path):
     """(process, address) of an arena that believes it is a Space; a line on its stdin ends it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    with subprocess.Popen([sys.executable, "-c", SERVER, str(tmp_path), port], cwd=ROOT, text=True,
+    with subprocess.Popen([sys.executable, "-c", SERVER, str(tmp_path), str(free_port())], cwd=ROOT, text=True,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           env={**os.environ, **SPACE, "PYTHONPATH": str(ROOT)}) as process:  # fmt: skip
         lines = iter(process.stdout.readline, "")
@@ -53,6 +52,8 @@ def session():
 def test_the_choice_is_there_for_who_is_signed_in_and_is_kept(chromium, space):
     process, url = space
     stranger, ann = chromium.new_context(), chromium.new_context()
+    for context in (stranger, ann):
+        context.set_default_timeout(90_000)
     ann.add_cookies([{"name": "session", "value": session(), "url": url}])
     page = stranger.new_page()
     page.goto(url + "/about")

@@ -8,7 +8,6 @@ import queue
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from tests.hub.local_hub import LocalHub
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DATASET = "tester/arena"
@@ -56,7 +56,7 @@ class App:
     def said(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def up(self, seconds: float = 60) -> App:
+    def up(self, seconds: float = 150) -> App:
         end = time.monotonic() + seconds
         while f"is at {self.url}" not in self.said():
             assert self.status() is None and time.monotonic() < end, f"did not start\n{self.said()[-3000:]}"
@@ -79,9 +79,9 @@ class App:
 
     def kill(self) -> None:
         self.send(signal.SIGKILL)
-        self.wait(10)
+        self.wait(60)
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> float:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 60) -> float:
         """Seconds until it had ended, in order."""
         begun = time.monotonic()
         self.send(number)
@@ -134,8 +134,7 @@ class Apps:
     def start(self, data: Path, hub: LocalHub, *, crash: tuple[str, int] | None = None, host: str | None = None,
               command: list[str] | None = None, config: Path | None = None, piped: bool = False) -> App:  # fmt: skip
         """Returns at once; see `App.up`. `piped` writes the log from another process, which no limit concerns."""
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            port = found.getsockname()[1]
+        port = free_port()
         log = data.parent / f"log-{time.monotonic_ns()}"
         place = log
         if piped:
@@ -159,11 +158,11 @@ class Apps:
             if app.status() is None:
                 app.kill()
         for log in self._logs:
-            log.wait(10)
+            log.wait(60)
         self._running.clear()
         self._logs.clear()
 
     def close(self) -> None:
         self.end()
         self._forker.stdin.close()
-        self._forker.wait(30)
+        self._forker.wait(60)

@@ -34,14 +34,18 @@ class Crowd:
     def __exit__(self, *_: object) -> None:
         self._leave.set()
         for thread in self._threads:
-            thread.join(40)
+            thread.join(200)
         assert not any(thread.is_alive() for thread in self._threads), "a voter waits for an answer"
 
-    def until(self, votes: int, seconds: float = 30) -> None:
+    def until(self, votes: int, seconds: float = 150) -> None:
         """Wait for so many acknowledged votes in all; as many as there are by then are enough."""
         end = time.monotonic() + seconds
         while len(self.votes) < votes and time.monotonic() < end:
             time.sleep(0.01)
+
+    def sent(self) -> set[str]:
+        """The battles whose votes were sent by now, acknowledged or not."""
+        return set(list(self.uncertain)) | set(list(self.votes))  # in this order: an answer moves one from there to here
 
     def _visit(self, k: int, rng: random.Random) -> None:
         visits = 0
@@ -50,7 +54,7 @@ class Crowd:
             address = f"10.{k}.{visits // 250}.{visits % 250 + 1}"
             try:
                 with httpx.Client(base_url=self.urls[k % len(self.urls)], headers={"x-forwarded-for": address},
-                                  timeout=35, trust_env=False) as http:  # fmt: skip
+                                  timeout=120, trust_env=False) as http:  # fmt: skip
                     if http.get("/").status_code == 200:
                         self._vote_on(http, rng)
             except httpx.TransportError:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from arena.ui.launch import AT_MOST
 from tests.faults.apps import DATASET, App, Apps
 from tests.faults.checks import assert_loads_at_every_commit, assert_nothing_lost_and_nothing_twice, missing
 from tests.faults.crowd import Crowd
@@ -43,6 +44,7 @@ FAULTS: dict[str, dict] = {
 AT_START = ("absent at start", ".gitignore", "head that lags")  # set up before the first process begins
 ENDS = ("kill -9", "SIGTERM", "SIGINT", *(f"crash: {step}" for step in STEPS), "kill as the commit arrives",
         "kill as the commit lands", "disk full", "two processes", "two replicas", "restart with overlap")  # fmt: skip
+IN_TIME = AT_MOST + 20  # seconds: a busy machine wakes a process up some time after that
 CRASH_SECONDS = 12  # a step that is not come to by then, since the Hub fails before it, ends in kill -9
 
 
@@ -183,7 +185,7 @@ class Play:
             first.kill()
         elif end in ("SIGTERM", "SIGINT"):
             took = first.stop(signal.SIGTERM if end == "SIGTERM" else signal.SIGINT)
-            assert took < 20, f"{end} took {took:.1f} s"
+            assert took < IN_TIME, f"{end} took {took:.1f} s"
         elif end.startswith("crash: "):
             if first.wait(CRASH_SECONDS / 2) is None:
                 self.heal_hub()  # a Hub that fails may keep the step from being reached
@@ -198,10 +200,9 @@ class Play:
             self.hub.faults.clear()
         elif end == "disk full":
             first.fill_disk()
-            time.sleep(0.3)
-            before = len(crowd.votes)
-            time.sleep(0.7)
-            assert len(crowd.votes) == before, "votes were acknowledged with the disk full"
+            before = crowd.sent()
+            time.sleep(1)
+            assert crowd.votes.keys() <= before, "votes were acknowledged with the disk full"
             if rng.random() < 0.5:
                 first.free_disk()
                 return running
@@ -227,4 +228,4 @@ class Play:
                 time.sleep(0.05)
         for app in self.running:
             took = app.stop()
-            assert took < 20, f"the end took {took:.1f} s"
+            assert took < IN_TIME, f"the end took {took:.1f} s"

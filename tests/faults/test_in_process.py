@@ -131,7 +131,7 @@ print(json.dumps(rows[::-1]))
 def test_the_datasets_library_loads_every_config_at_every_commit_of_a_bad_day(impatient, tmp_path: Path):
     with LocalHub() as hub:
         arena = SmallArena(tmp_path / "arena")
-        target, votes = HubTarget(DATASET, token=hub.token, endpoint=hub.url, timeout=0.3), 0
+        target, votes = HubTarget(DATASET, token=hub.token, endpoint=hub.url), 0
         for fault in ({"after": 500}, {"status": 503}, {"after": "reset"}, {"midway": True}):
             votes += len(arena.vote(2))
             hub.faults.add(r"POST .*/commit/", **fault)

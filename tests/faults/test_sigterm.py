@@ -19,9 +19,10 @@ from tests.faults.apps import ROOT
 from tests.faults.checks import assert_loads_at_every_commit, assert_nothing_lost_and_nothing_twice, table
 from tests.faults.crowd import Crowd
 from tests.hub.local_hub import LocalHub
+from tests.slowness import slowness
 
 BATTLES = 100
-HEALTHY, ANY_CASE = 5.0, 20.0  # seconds from the signal to the end of the process
+HEALTHY, ANY_CASE = 5.0, 20.0  # seconds from the signal to the end of the process, on a machine that is not busy
 
 
 def add_pictures(data: Path, count: int, size: int = 256) -> None:
@@ -48,16 +49,17 @@ def test_sigterm_with_a_hundred_battles_pending_and_with_a_hub_that_hangs(apps, 
             crowd.until(BATTLES)
         with Crowd([stuck.up().url], count=2, rng=random.Random(2)) as others:
             others.until(10)
-        begun = time.monotonic()
+        slow, begun = slowness(), time.monotonic()
         stuck.send(signal.SIGTERM)
         healthy.faults.clear()
         took = good.stop(signal.SIGTERM)
-        assert took <= HEALTHY, f"{took:.1f} s\n{good.said()[-3000:]}"
+        slow = max(slow, slowness())
+        assert took <= HEALTHY * slow, f"{took:.1f} s, things take {slow:.1f} times as long here\n{good.said()[-3000:]}"
         assert len(table(healthy, "images")) == 2 * BATTLES and len(crowd.votes) >= BATTLES
         assert_nothing_lost_and_nothing_twice(healthy, [data / "ledger.sqlite"], [crowd])
         assert_loads_at_every_commit(healthy)
 
-        assert stuck.wait(ANY_CASE - (time.monotonic() - begun)) == 0, stuck.said()[-3000:]
+        assert stuck.wait(ANY_CASE * slow - (time.monotonic() - begun)) == 0, stuck.said()[-3000:]
         hanging.heal()
         stuck = apps.start(tmp_path / "two" / "data", hanging).up()
         stuck.stop()
@@ -88,5 +90,5 @@ for _ in range(100):
 
 
 def test_a_signal_is_heard_at_whatever_moment_it_comes():
-    run = subprocess.run([sys.executable, "-c", RACE], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", RACE], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert run.returncode == 0, run.stderr

@@ -11,6 +11,7 @@ import pytest
 
 from arena.errors import PublishError
 from arena.hub import HubTarget
+from arena.hub_waiting import limit_waiting
 from arena.publisher import Publisher
 from tests.hub.local_hub import LocalHub
 from tests.hub.small_arena import DATASET, SmallArena, config
@@ -89,27 +90,33 @@ def test_used_up_commits_are_waited_for(hub, arena):
 ROUTES = ["POST /api/repos/create", "GET .*/refs", "GET .*/README.md", "GET .*/tree/", "POST .*/preupload/",
           "POST .*/objects/batch", r"PUT /lfs/\w+$", r"POST /lfs/\w+/verify", "POST .*/validate-yaml",
           "POST .*/commit/", "POST .*/paths-info/"]  # fmt: skip
+IMPATIENT = 0.5  # seconds
 
 
 def test_no_request_waits_for_ever(hub, arena, monkeypatch):
     """Every request that publishing makes is left without an answer once."""
     monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT", 0.3)  # its own, of ten seconds
-    publisher = arena.publisher(target(hub, timeout=0.3))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT", IMPATIENT)  # its own, of ten seconds
+    publisher = arena.publisher(target(hub, timeout=IMPATIENT))
     for route in ROUTES:
         arena.vote(2)
         if route in ("POST /api/repos/create", "GET .*/README.md", "POST .*/validate-yaml"):
-            publisher = arena.publisher(target(hub, timeout=0.3))
+            publisher = arena.publisher(target(hub, timeout=IMPATIENT))
             hub.store.repos.clear()  # so that all of them are made again
         fault = hub.faults.add(route, hang=600)
-        begun = time.monotonic()
-        try:
-            publisher.publish_now()
-        except PublishError as error:
-            assert "Timeout" in str(error) or "timed out" in str(error), (route, error)
-        assert time.monotonic() - begun < 200, route  # of the 600 s that the answer would take
+        limit_waiting(IMPATIENT)
+        for _ in range(5):  # on a busy machine another request may be late too, before this one is come to
+            begun = time.monotonic()
+            try:
+                publisher.publish_now()
+            except PublishError as error:
+                assert "Timeout" in str(error) or "timed out" in str(error), (route, error)
+            assert time.monotonic() - begun < 200, route  # of the 600 s that the answer would take
+            if fault.times == 0:
+                break
         assert fault.times == 0, f"{route} was never asked"
         hub.faults.clear()
+        limit_waiting(60)
         publisher.publish_now()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from arena.hub_waiting import limit_waiting
 from tests.hub.local_hub import LocalHub
 
 
@@ -13,6 +14,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "hub" in item.path.parts[-2:]:
             item.add_marker(pytest.mark.hub)
+
+
+@pytest.fixture(autouse=True)
+def patience() -> None:
+    """All of this process shares one client of the Hub, which keeps the timeout that a test before has set."""
+    limit_waiting(60)
 
 
 @pytest.fixture

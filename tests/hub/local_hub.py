@@ -29,6 +29,7 @@ from tests.hub.faults import Faults
 from tests.hub.routes import Api
 from tests.hub.server import Account, HubServer, Request
 from tests.hub.store import Answer, Commit, Store
+from tests.ports import free_port
 
 # What huggingface.co answers beyond its limit; there is no Retry-After with it.
 QUOTA = ("You have exceeded the rate limit for repository commits (128 per hour). You can retry this action in about "
@@ -50,7 +51,7 @@ class LocalHub:
         self.parts: dict[tuple[str, int], tuple[str, bytes]] = {}
         self.api = Api(self)
         self._server: HubServer | None = None
-        self._port = 0
+        self._port = free_port()
 
     @property
     def url(self) -> str:
@@ -59,7 +60,6 @@ class LocalHub:
     def up(self) -> LocalHub:
         self.stopping.clear()
         self._server = HubServer(self, self._port)
-        self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), name="local-hub", daemon=True).start()
         return self
 
@@ -122,7 +122,7 @@ class LocalHub:
 
     def client(self, script: str, home: Path, *args: str) -> Any:
         """Run Python with real clients pointed at this Hub; returns the JSON that its last line prints."""
-        run = subprocess.run([sys.executable, "-c", script, *args], env=self.environment(home), timeout=150,
+        run = subprocess.run([sys.executable, "-c", script, *args], env=self.environment(home), timeout=400,
                              capture_output=True, text=True)  # fmt: skip
         assert run.returncode == 0, run.stderr[-4000:]
         return json.loads(run.stdout.splitlines()[-1])

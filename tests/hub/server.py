@@ -32,7 +32,7 @@ class Request:
 
     method: str
     path: str
-    status: int  # 0: no answer was sent
+    status: int  # 0: no answer is sent
     sent: int  # bytes of the client's body
     answered: int = 0  # bytes of the answer's body
 
@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _handle(self) -> None:
-        status, body, answered = 0, b"", 0
+        body, reply = b"", None
         try:
             fault = self.server.hub.faults.take(f"{self.command} {self.path}")
             if fault and fault.midway:
@@ -118,13 +118,15 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _Reset
             body = self._read()
             reply = self._answer(body, fault)
-            self._send(reply)
-            status, answered = reply.status, len(reply.body) if self.command == "GET" else 0
         except _Reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
-        finally:
+        finally:  # before it is answered: whoever has the answer finds it in the list
+            status = reply.status if reply else 0
+            answered = len(reply.body) if reply and self.command == "GET" and isinstance(reply.body, bytes) else 0
             self.server.hub.requests.append(Request(self.command, self.path, status, len(body), answered))
+        if reply:
+            self._send(reply)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _handle
 
@@ -140,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes, fault: Fault | None) -> Reply:
         if fault:
-            time.sleep(fault.delay)
+            fault.gone.wait(fault.delay)
             if fault.call:
                 fault.call()
             if fault.hang:

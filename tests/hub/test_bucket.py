@@ -21,7 +21,7 @@ from tests.hub.small_arena import DATASET, SmallArena
 
 @pytest.fixture
 def target(hub) -> HubTarget:
-    return HubTarget(DATASET, token=hub.token, endpoint=hub.url, timeout=5)
+    return HubTarget(DATASET, token=hub.token, endpoint=hub.url)
 
 
 def on_hub(hub, table: str = "votes", key: str = "vote_id") -> Counter[str]:
@@ -122,7 +122,7 @@ def test_an_arena_runs_where_the_write_ahead_log_is_refused(hub, tmp_path: Path)
            "categories": [{"name": "Animals", "prompts": [{"prompt": "a cat"}]}]}  # fmt: skip
     (tmp_path / "arena.yaml").write_text(yaml.safe_dump(raw))
     run = subprocess.run([sys.executable, "-c", REFUSED, "--config", str(tmp_path / "arena.yaml"), "--data-dir",
-                          str(tmp_path / "data"), "fill"], capture_output=True, text=True, timeout=120,
+                          str(tmp_path / "data"), "fill"], capture_output=True, text=True, timeout=200,
                          env=hub.environment(tmp_path / "home"))  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
     assert not list((tmp_path / "data").glob("*-wal")) and set(on_hub(hub, "images", "image_id").values()) == {1}

@@ -29,7 +29,7 @@ def arena(tmp_path) -> SmallArena:
 
 @pytest.fixture
 def target(hub) -> HubTarget:
-    return HubTarget(DATASET, token=hub.token, endpoint=hub.url, timeout=5)
+    return HubTarget(DATASET, token=hub.token, endpoint=hub.url)
 
 
 def test_what_was_given_is_what_the_datasets_library_loads(hub, arena, target, tmp_path):

@@ -30,7 +30,7 @@ print(json.dumps({name: [row[key] for row in load_dataset(sys.argv[1], name, spl
 
 @pytest.fixture
 def target(hub) -> HubTarget:
-    return HubTarget(DATASET, token=hub.token, endpoint=hub.url, timeout=5)
+    return HubTarget(DATASET, token=hub.token, endpoint=hub.url)
 
 
 def eraser(arena: SmallArena, target: HubTarget | None) -> Eraser:

@@ -21,7 +21,7 @@ KEYS = {"prompts": "prompt_id", "images": "image_id", "votes": "vote_id"}
 
 @pytest.fixture
 def target(hub) -> HubTarget:
-    return HubTarget(DATASET, token=hub.token, endpoint=hub.url, timeout=10)
+    return HubTarget(DATASET, token=hub.token, endpoint=hub.url)
 
 
 def there(hub, table: str) -> Counter[str]:
@@ -40,14 +40,14 @@ def test_prompts_and_images_of_replicas_that_begin_at_once_are_there_once_after_
     together = threading.Barrier(2)
 
     def begin(publisher) -> None:
-        together.wait(10)
+        together.wait(60)
         publisher.publish_now()
 
     threads = [threading.Thread(target=begin, args=(publisher,)) for publisher in publishers[:2]]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(200)
     assert set(there(hub, "prompts").values()) == set(there(hub, "images").values()) == {2}
 
     def restored(name: str) -> dict[str, int]:
