@@ -45,7 +45,7 @@ class Crowd:
 
     def sent(self) -> set[str]:
         """The battles whose votes were sent by now, acknowledged or not."""
-        return set(list(self.uncertain)) | set(list(self.votes))  # in this order: an answer moves one from there to here
+        return set(self.uncertain) | set(self.votes)  # in this order: an answer moves one from there to here
 
     def _visit(self, k: int, rng: random.Random) -> None:
         visits = 0
@@ -73,7 +73,8 @@ class Crowd:
             if answer.status_code != 200:
                 self.refused.append((answer.status_code, answer.text))
                 return
-            self.votes[battle] = self.uncertain.pop(battle)
+            self.votes[battle] = winner
+            del self.uncertain[battle]
             if says and not all(self._say(http, battle, side, rng) for side in ("a", "b")[: rng.randrange(1, 3)]):
                 return
             if rng.random() < 0.1 and http.post("/arena/withdraw", json={"battle_id": battle}).status_code == 200:
