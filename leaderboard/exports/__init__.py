@@ -58,6 +58,8 @@ def export(material, name, out):
         written = EXPORTS[name].write(material, scratch)
         for what, count in material.pairs.left_out.items():
             written.leave_out(what, count)
+        for why, count in material.votes.left_out.items():
+            written.leave_out(f"votes that do not count ({why})", count)
         if not written.rows:
             why = ", ".join(f"{count:,} {what}" for what, count in written.left_out.items())
             raise errors.NothingToExport(f"{material.votes.source}: nothing to write as {name} ({why or 'no votes'})")

@@ -10,6 +10,8 @@ def images(material, written):
     found = material.rich() if material.rich else None
     if found is None or not len(found):
         raise errors.NothingToExport(f"{material.votes.source}: there is no feedback on any image")
+    for why, count in found.feedback.left_out.items():
+        written.leave_out(f"answers that do not count ({why})", count)
     for image_id in found.images():
         image = found.image(image_id)
         data = material.pictures.data(image_id) if image.prompt else None

@@ -24,7 +24,7 @@ SIDE, WHITE = 512, 255
 SCORES = {"aesthetics_score": "style", "artifact_score": "coherence", "misalignment_score": "alignment",
           "overall_score": OVERALL}  # fmt: skip
 MAPS = {"artifact_map": "coherence", "misalignment_map": "alignment"}
-BETWEEN = re.compile(r'[,.?!":; ]')
+TOKEN = re.compile(r'[^,.?!":; ]+')
 COLUMNS = {"filename": "text", **dict.fromkeys(SCORES, "float"), **dict.fromkeys(MAPS, "bytes"),
            "prompt_misalignment_label": "text", "image": "image", "prompt": "text"}  # fmt: skip
 
@@ -53,17 +53,13 @@ def write(material, out):
     return written
 
 
-def tokens(text):
-    """A prompt's tokens as RichHF-18K counts them."""
-    return [token for token in BETWEEN.split(text) if token]
-
-
 def label(image):
-    """One 1 or 0 a token, with spaces between; a token has the mark of the word that it is part of."""
-    marks = []
-    for word in image.words:
-        marks += ["0" if word.trusted >= 0.5 - 1e-9 else "1"] * len(tokens(word.text))
-    return " ".join(marks)
+    """One 1 or 0 a token of the prompt, with spaces between: 0 where it has a part in a word that is missed. Words are
+    parted by any white space and tokens by the space alone, so a token may hold several."""
+    words = list(zip(re.finditer(r"\S+", image.prompt), image.words, strict=True))
+    missed = [found.span() for found, word in words if word.trusted >= 0.5 - 1e-9]
+    tokens = (token.span() for token in TOKEN.finditer(image.prompt))
+    return " ".join("01"[not any(at < end and start < to for at, to in missed)] for start, end in tokens)
 
 
 def _png(heat):

@@ -12,6 +12,7 @@ import pytest
 from leaderboard import errors, rich
 from leaderboard.commands import main
 from leaderboard.exports import EXPORTS, Material, export
+from leaderboard.feedback import feedback_from_rows
 from leaderboard.pictures import open_pictures
 from leaderboard.votes import OUTCOMES, read_votes, votes_from_rows
 from tests.leaderboard_feedback import picture, world, write
@@ -96,8 +97,10 @@ def test_diffusers_dpo_is_what_its_scripts_read(tmp_path, material):
     rows = load(tmp_path / "dpo").to_list()
     assert len(rows) == written.rows > 50
     decided = sum(pair.verdict() is not None for pair in material.pairs.pairs)
+    assert material.votes.left_out.keys() == {"excluded:withdrawn", "mode:named"}
     assert written.rows == decided and written.left_out == {
-        "pairs without a clear winner": len(material.pairs.pairs) - decided
+        "pairs without a clear winner": len(material.pairs.pairs) - decided,
+        **{f"votes that do not count ({why})": count for why, count in material.votes.left_out.items()},
     }
     for row in rows:  # as preprocess_train does: open both, and put the preferred one first
         both = [Image.open(io.BytesIO(row[name])).convert("RGB") for name in ("jpg_0", "jpg_1")]
@@ -235,6 +238,36 @@ def test_richhf_labels_have_its_direction_its_sizes_and_its_tokens(tmp_path, mat
             assert np.array_equal(np.asarray(grey), np.rint(heat * 255).astype(np.uint8))
             for x, y in image.points[kind]:
                 assert np.asarray(grey)[min(511, int(y * 512)), min(511, int(x * 512))] > 0, "where somebody pointed"
+
+
+@pytest.mark.parametrize(("prompt", "label"), [
+    ("a red cat, two dogs: the end!", "1 1 1 1 1 1 0"),
+    ("wait... what?!", "1 0"),
+    ("一只红色的猫 在月亮下", "1 0"),
+    ("a cat\u00a0sat", "1 0"),  # three words, two tokens
+    ("猫\u3000が いる", "1 0"),
+    ("one", "0"),
+    ("  twice  spaced ", "1 0"),
+    ("\U0001f408\u200d\u2b1b it's well-known \"x\"", "1 1 1 0"),
+    (", .", ""),
+])  # fmt: skip
+def test_words_and_tokens_of_any_prompt(tmp_path, prompt, label):
+    """One score a word as the arena parts them, as many labels as that data set's own code finds tokens; two of three
+    voters miss the last word, and nothing else was asked."""
+    words = prompt.split()
+    rows = [{"feedback_id": f"f{at}", "battle_id": f"b{at}", "image_id": "x", "model": "m1", "voter": f"u{at}",
+             "prompt": prompt, "prompt_id": "p", "misaligned_words": [len(words) - 1] if at else []}
+            for at in range(3)]  # fmt: skip
+    material = Material(pair_votes("model_a", prompt=prompt), Shelf("xy"), lambda: rich.Rich(feedback_from_rows(rows)))
+    for name in ("rapidata-rich", "richhf-18k"):
+        export(material, name, tmp_path / name)
+    [row] = undecoded(load(tmp_path / "rapidata-rich"))
+    assert json.loads(row["word_scores"]) == [*([word, 0] for word in words[:-1]), [words[-1], 2], ["[No_mistakes]", 1]]
+    assert row["style_score"] is None and row["coherence_heatmap"] is None and row["prompt"] == prompt
+    [row] = undecoded(load(tmp_path / "richhf-18k"))
+    tokens = [token for token in re.split("|".join(map(re.escape, ',.?!":; ')), prompt) if token]
+    assert row["prompt_misalignment_label"] == label and len(label.split()) == len(tokens)
+    assert row["artifact_map"] is None and row["overall_score"] is None
 
 
 def test_a_source_without_feedback_has_none_to_export(tmp_path, source):
