@@ -350,6 +350,38 @@ def test_no_prompt_is_in_both_splits(tmp_path, source, name):
     assert not of["train"] & of["validation"] and all(of.values())
 
 
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """(source, the images that are only in tasks with a known answer)."""
+    found = world(seed=4, votes=200, prompts=12)
+    secret = {row["image_id"] for row in found.images[:3]}
+    tasks = {vote["battle_id"] for vote in found.votes if secret & {vote["image_a"], vote["image_b"]}}
+    for row in (*found.votes, *found.feedback):
+        if row["battle_id"] in tasks:
+            row["extra"] = json.dumps({"gold": "any", "gold_task": "t"} if "vote_id" in row else {"gold": True})
+    assert len(tasks) > 5
+    return write(found, tmp_path_factory.mktemp("guarded")), secret
+
+
+@pytest.mark.parametrize("name", list(EXPORTS))
+def test_a_task_with_a_known_answer_is_in_no_export(tmp_path, guarded, name):
+    import pyarrow.parquet as pq
+
+    source, secret = guarded
+    material = material_of(source)
+    written = export(material, name, tmp_path / "out")
+    assert written.left_out["votes that do not count (gold)"] == material.votes.left_out["gold"] > 5
+    pictures = {image: material.pictures.data(image) for image in (row.image_id for row in material.pictures.all())}
+    if name == "imagereward":
+        there = {path.read_bytes() for path in (tmp_path / "out" / "images").iterdir()}
+    else:
+        rows = [row for file in (tmp_path / "out" / "data").iterdir() for row in pq.read_table(file).to_pylist()]
+        cells = [cell["bytes"] if isinstance(cell, dict) else cell for row in rows for cell in row.values()]
+        there = {cell for cell in cells if isinstance(cell, bytes)}
+    found = {image for image, data in pictures.items() if data in there}
+    assert secret <= pictures.keys() and len(found) > 5 and not found & secret
+
+
 def test_what_is_private_or_has_no_picture_is_counted_and_not_written(tmp_path):
     votes = [pair_votes("model_a"), pair_votes("model_a", prompt="", image_a="p", image_b="q"),
              pair_votes("model_b", image_a="x", image_b="gone"), pair_votes("model_b", image_a=None, image_b=None)]  # fmt: skip
