@@ -1,6 +1,6 @@
 """A text-to-image server that keeps the Hub's contract on loopback, and every way in which such a server can fail.
 
-The path says what it does: /status/404, /loading/2 (503 twice, then images), /hang, /slow/0.5, /huge, /bomb, /zipped,
+The path says what it does: /status/404, /loading/2 (503 twice, then images), /hang, /together/2, /huge, /bomb, /zipped,
 /text, /truncated, /reset, /redirect, /json/nsfw; anything else answers with an image drawn from path, prompt and seed.
 """
 
@@ -99,8 +99,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self.reply(429, b"", "text/plain", {"Retry-After": value})
         self.draw("", body)
 
-    def do_slow(self, value: str, body: dict) -> None:
-        self.here.stopping.wait(float(value.split("/")[0]))
+    def do_together(self, value: str, body: dict) -> None:
+        """Waits until so many were open at once, and then for a moment in which one more could come."""
+        end = time.monotonic() + 60
+        while self.here.most < int(value.split("/")[0]) and time.monotonic() < end:
+            self.here.stopping.wait(0.01)
+        self.here.stopping.wait(0.1)
         self.draw("", body)
 
     def do_hang(self, value: str, body: dict) -> None:

@@ -56,7 +56,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"intervals"},
         {"likelihood", "bootstrap", "fragility"},
         {"sandwich", "ranks", "sequence", "removal", "gains"},
-        {"clusters", "running", "gold"},
+        {"clusters", "running", "gold", "ticker"},
         {"ratings"},
         {"tally", "covariates", "contextual", "feedback"},
         {"votes", "pictures", "feedback_sources"},
@@ -246,7 +246,7 @@ def light_modules() -> list[str]:
 def probe(names: list[str], folder: Path) -> dict:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + PROBE
     made = subprocess.run([sys.executable, "-c", code, json.dumps(names)], cwd=folder, capture_output=True, text=True,
-                          timeout=170)  # fmt: skip
+                          timeout=400)  # fmt: skip
     assert made.returncode == 0, made.stderr[-3000:]
     return json.loads(made.stdout.splitlines()[-1])
 

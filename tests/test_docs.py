@@ -173,7 +173,7 @@ def test_workflows_pin_their_actions_and_ask_for_little(path):
 @pytest.mark.parametrize("package", ["arena", "leaderboard"])
 def test_the_command_lines_that_are_named_exist(package, capsys):
     shown = subprocess.run(
-        [sys.executable, "-m", package, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", package, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=400
     )
     assert shown.returncode == 0, shown.stderr
     if package == "arena":  # its commands have options of their own

@@ -159,7 +159,7 @@ def test_forty_votes_at_once_make_one(visitor, arena, served):
     line = threading.Barrier(8)
 
     def press(k: int) -> int:
-        line.wait(10)
+        line.wait(60)
         return [visitor.vote(battle, WINNERS[(k + i) % 4]).status_code for i in range(5)]
 
     before = arena.ledger.counts()["votes"]

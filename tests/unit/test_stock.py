@@ -191,7 +191,7 @@ def test_without_a_number_nothing_retires(make_arena, fill):
 def test_the_running_app_makes_replicates_while_nobody_waits(make_arena):
     arena = make_arena(limits=FREE, categories=ONE, bank={"retire_after": 2})
     arena.studio.start()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     votes = 0
     while votes < 30 and time.monotonic() < end:
         try:
@@ -300,7 +300,7 @@ def test_a_blocked_image_is_neither_banked_nor_shown_nor_published(make_arena):
         except GenerationError:
             pass
     assert live(arena, prompt="a visitor's wish")[-1]["phase"] == "done"
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while arena.studio.waiting() and time.monotonic() < end:
         time.sleep(0.02)
     images = arena.ledger.banked_images()
@@ -328,7 +328,7 @@ def test_active_sampling_learns_from_the_votes_and_declares_what_it_does(make_ar
                 arena.skip(battle.battle_id, voter)
             else:
                 arena.cast_vote(battle.battle_id, "both_good", voter)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     standings.gains()
     while time.monotonic() < end:
         found = standings.gains()
@@ -337,8 +337,8 @@ def test_active_sampling_learns_from_the_votes_and_declares_what_it_does(make_ar
         ):
             break
         time.sleep(0.02)
-    monkeypatch.setattr("standings.GAINS_SECONDS", 1e9)
-    time.sleep(0.2)
+    monkeypatch.setattr(arena.stock.pairing, "_gains", lambda: found)  # whatever is being worked out now
+    arena.rng.seed(7)
     drawn = [arena.stock.serve(arena.rng, f"voter {k}") for k in range(400)]
     with_new = [b for b in drawn if "model-d" in (b.image_a.model, b.image_b.model)]
     expected = sum({frozenset((b.image_a.model, b.image_b.model)): b.pair_probability for b in with_new}.values())
