@@ -7,12 +7,13 @@ many voters of each pair chose which outcome. Every Agreement has that of the fi
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from leaderboard.intervals import wilson
 from leaderboard.tally import UNGROUPED, group_of
-from leaderboard.tie_break import FIRST, TieBreak, tie_break
+from leaderboard.tie_break import FIRST, TieBreak, asked_anyway, tie_break
 from leaderboard.votes import A_WINS, B_WINS, BOTH_BAD, BOTH_GOOD, OUTCOMES
 
 ALL = "all"
@@ -55,6 +56,20 @@ class Ballots:
         starts = np.flatnonzero(np.concatenate([[True], pair[1:] != pair[:-1]])) if len(pair) else np.empty(0, np.int64)
         place = np.arange(len(pair)) - np.repeat(starts, np.diff(np.append(starts, len(pair))))
         return np.sort(order[place < voters])
+
+    @cached_property
+    def asked_anyway(self):
+        """How many voters each pair had whatever they chose, where their disagreement decided who came later, else None."""
+        return asked_anyway(self.pair, self.outcome)
+
+    @cached_property
+    def chosen_by_nobody(self):
+        """These Ballots without those of voters who were asked because earlier ones had disagreed."""
+        if self.asked_anyway is None:
+            return self
+        rows = self.first(voters=self.asked_anyway)
+        columns = {name: getattr(self, name)[rows] for name in ("row", "pair", "outcome", "voter")}
+        return replace(self, **columns)
 
     def counts(self, rows=slice(None)):
         """Of these ballots, int64 [P, 4]: voters by outcome, for the P pairs that occur."""

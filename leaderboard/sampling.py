@@ -1,4 +1,4 @@
-"""Owns sampling: what it does to the ratings that some pairs of models were drawn more often than others.
+"""Owns sampling: what it does to the ratings that some pairs of models, or of images, were voted on more often than others.
 
 As served, every vote counts the same. Where scores follow Bradley-Terry that is right under any way to draw pairs that
 looks at earlier votes alone: the likelihood does not know how its pairs were drawn. Where they don't (some models suit
@@ -7,6 +7,12 @@ Horvitz & Thompson (1952), p being a vote's `pair_probability`, then give the ra
 the estimate of Chatbot Arena (Chiang et al. 2024, section 4), for wider intervals. benchmarks/matchmaking.py has a case
 in which active sampling moves a rating by 11 Elo points and the weights move it back. Where the draws were alike but not
 always of the same pairs (p = 1 / their number), the weights count each pair that was offered once, not each battle.
+
+Where a pair of images gets further voters because its first ones disagreed, near pairs have more votes: a rating then is
+an average in which they weigh more, and models are drawn together, by 2 to 5% of their distance with a third voter and 4
+to 11% with a fifth in benchmarks/overlap.py, as far as images of a model differ; where they don't, it is right. Votes
+weighing 1 / (votes of their pair) err the other way, by 5 to 30%. Reweighted, those further votes weigh nothing, which is
+unbiased, and the only way to be (see tie_break.py): every pair then has the votes that it would have had anyway.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from leaderboard import errors
+from leaderboard.agreement import ballots
 from leaderboard.clusters import AUTO, capped, check_known, chosen
 from leaderboard.columns import plural
 from leaderboard.ratings import METHODS, SCALE, anchor_weights
@@ -26,6 +33,7 @@ SAMPLINGS = (AS_SERVED, REWEIGHTED)
 MOST = 10.0  # times the mean: the most that a vote weighs
 WITHOUT_WEIGHTS, FALLBACK = ("elo",), "bradley-terry"
 LEVEL = 0.05
+LOOKED_AT = 100_000  # votes in which it is looked for voters who settle; where there are, all are compared
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,8 @@ class Drawn:
     """How the pairs of n votes were drawn. `weight` float64 [n] has the mean 1; `known` votes have a probability, from
     `lowest` to `highest` (None where none has), and `clipped` of them would weigh more than MOST. `effective` is how many
     votes of equal weight they are worth: Kish's (1965) (sum of weights)^2 / sum of their squares. `alike`: every
-    probability is 1 / a whole number, as where pairs are drawn alike from those that could be shown."""
+    probability is 1 / a whole number, as where pairs are drawn alike from those that could be shown. `settling` votes, which
+    weigh 0, came because the first `asked` voters of their pair of images had disagreed; 0 and None where none did."""
 
     weight: np.ndarray
     known: int
@@ -42,10 +51,17 @@ class Drawn:
     clipped: int
     effective: float
     alike: bool
+    settling: int = 0
+    asked: int | None = None
 
     @property
     def varies(self):
         return self.known > 0 and self.highest > self.lowest * (1 + 1e-9)
+
+    @property
+    def uneven(self):
+        """Whether pairs of models, or of images, were voted on more often for another reason than what there was to show."""
+        return self.settling > 0 or (self.varies and not self.alike)
 
 
 @dataclass(frozen=True)
@@ -74,22 +90,45 @@ class Sampled:
 
 def drawn(votes):
     """The Drawn of votes. A vote weighs (1 / p) / (the mean of 1 / p), at most MOST, then all are divided by their mean;
-    one without a probability weighs as the mean of the others does. Raises errors.BadNumber."""
+    one without a probability weighs as the mean of the others does, one that settled a disagreement nothing. Raises
+    errors.BadNumber."""
     none = np.full(len(votes), np.nan)
     chance = none if votes.pair_probability is None else votes.pair_probability()
     known = ~np.isnan(chance)
     count = int(known.sum())
+    settling, asked = _settling(votes)
     if not count:
-        return Drawn(np.ones(len(votes)), 0, None, None, 0, float(len(votes)), True)
+        every = _with_mean_one(np.where(settling, 0.0, 1.0))
+        return Drawn(every, 0, None, None, 0, _worth(every), True, int(settling.sum()), asked)
     inverse = 1.0 / chance[known]
     weight = inverse / inverse.mean()
     clipped = int((weight > MOST).sum())
     every = np.ones(len(votes))
     every[known] = np.minimum(weight, MOST)
     every[known] /= every[known].mean()
+    if asked is not None:
+        every = _with_mean_one(np.where(settling, 0.0, every))
     low, high = float(chance[known].min()), float(chance[known].max())
     alike = bool((np.abs(inverse - np.round(inverse)) < 1e-6 * inverse).all())
-    return Drawn(every, count, low, high, clipped, _worth(every), alike)
+    return Drawn(every, count, low, high, clipped, _worth(every), alike, int(settling.sum()), asked)
+
+
+def _settling(votes):
+    """(bool [n]: the votes of voters who came because earlier ones on the same pair of images had disagreed; how many
+    voters every pair had anyway, or None where nobody came for that)."""
+    mask = np.zeros(len(votes), bool)
+    part = votes.prompt_id.codes % max(1, len(votes) // LOOKED_AT) == 0  # whole pairs, chosen by nothing else
+    if not part.all() and part.any() and ballots(votes.where(part)).asked_anyway is None:
+        return mask, None
+    found = ballots(votes)
+    if found.asked_anyway is not None:
+        mask[found.row] = True
+        mask[found.chosen_by_nobody.row] = False
+    return mask, found.asked_anyway
+
+
+def _with_mean_one(weight):
+    return weight / weight.mean() if len(weight) else weight
 
 
 def _worth(weight):
@@ -100,7 +139,7 @@ def weighed(votes, sampling=AS_SERVED, method=FALLBACK):
     """The votes as `sampling`, one of SAMPLINGS, weighs them; weights that are there already are multiplied.
 
     Raises errors.UnknownChoice for another word, for a method that knows no weights and for votes none of which has a
-    pair_probability, and errors.BadNumber.
+    pair_probability or settled a disagreement, and errors.BadNumber.
     """
     if sampling not in SAMPLINGS:
         raise errors.UnknownChoice(f"no sampling is called {sampling!r}; known are {', '.join(SAMPLINGS)}")
@@ -109,7 +148,7 @@ def weighed(votes, sampling=AS_SERVED, method=FALLBACK):
     if method in WITHOUT_WEIGHTS:
         raise errors.UnknownChoice(f"sampling {sampling}: the method {method} knows no weights; name another one")
     found = drawn(votes)
-    if len(votes) and not found.known:
+    if len(votes) and not found.known and not found.settling:
         raise errors.UnknownChoice(f"sampling {sampling}: no vote has a pair_probability, so none can be weighed by it")
     return _with(votes, found.weight)
 
@@ -119,11 +158,11 @@ def _with(votes, weight):
 
 
 def sampled(votes, method=FALLBACK, seed=0, clusters=AUTO, voter_cap=None):
-    """The Sampled of checked votes that `weighed` did not weigh yet; None where none has a pair_probability. A method
-    that knows no weights is replaced by Bradley-Terry. Raises errors.UnknownChoice and errors.BadNumber."""
+    """The Sampled of checked votes that `weighed` did not weigh yet; None where none has a pair_probability or settled a
+    disagreement. A method that knows no weights is replaced by Bradley-Terry. Raises errors.UnknownChoice and errors.BadNumber."""
     check_known(votes, clusters, voter_cap)
     found = drawn(votes)
-    if not found.known:
+    if not found.known and not found.settling:
         return None
     if voter_cap is not None:  # the cap on both sides, shares and the common mean alike
         votes = replace(capped(votes, voter_cap), reweighted=True)
@@ -195,34 +234,69 @@ def note(votes, sampling, method, seed=0, clusters=AUTO, voter_cap=None):
         return f"How pairs were drawn is not known: {error}."
     if sampling == REWEIGHTED:
         return _weighing(found)
-    if not found.varies or found.alike:
+    if not found.uneven:
         return ""
     both = sampled(votes, method, seed, clusters, voter_cap)
     ranks, sure = moved(both)
-    text = (
-        f"Pairs of models were not drawn alike: pair_probability is {found.lowest:.2%} to {found.highest:.2%}. While "
-        f"scores follow the model, ratings need no weights for that. Weighed by 1 / pair_probability, "
-    )
     named = [f"{name} {before} to {after}" for name, (before, after) in list(ranks.items())[:5]]
     more = f" and {plural(len(ranks) - 5, 'other', 'others')}" if len(ranks) > 5 else ""
-    text += f"ranks change: {', '.join(named)}{more}; " if named else "no rank changes; "
+    text = f"{_how(found)} ranks change: {', '.join(named)}{more}; " if named else f"{_how(found)} no rank changes; "
     if sure:
         first = both.changes[sure[0]]
+        why = "" if found.settling else ", so the ratings depend on who met whom"
         text += (
             f"{sure[0]} moves by {first.points:+.0f} points ({first.lower:+.0f} to {first.upper:+.0f}), more than chance "
-            "explains, so the ratings depend on who met whom"
+            f"explains{why}"
         )
     else:
         text += "no rating moves by more than chance explains"
     return text + ". The sheet sampling has both boards."
 
 
+def _how(found):
+    """How the pairs came by their votes, and what the weights do to that, up to a comma."""
+    uneven = found.varies and not found.alike
+    text = ""
+    if uneven:
+        text = (
+            f"Pairs of models were not drawn alike: pair_probability is {found.lowest:.2%} to {found.highest:.2%}. While "
+            "scores follow the model, ratings need no weights for that. "
+        )
+    if found.settling:
+        text += f"{_asked_late(found)} disagreed, let near pairs count more often, which draws models together. "
+    by = "Weighed by 1 / pair_probability" if found.varies else ""
+    without = ("and without those votes" if by else "Without those votes") if found.settling else ""
+    return text + " ".join(filter(None, (by, without))) + ","
+
+
 def _weighing(found):
     text = (
         f"Every vote weighs 1 / pair_probability, with the mean 1: ratings, intervals, win rates and acceptability are "
         f"those of pairs drawn alike; the votes are worth {found.effective:,.0f} of equal weight."
+        if found.known
+        else f"The votes are worth {found.effective:,.0f} of equal weight."
     )
-    return text + _left(found)
+    return text + settled(found) + (_left(found) if found.known else "")
+
+
+def settled(found):
+    """What votes that settled a disagreement weigh in a Drawn, as a sentence with a space before it, or ''."""
+    if not found.settling:
+        return ""
+    kept = len(found.weight) - found.settling
+    each = "so much more" if found.varies else f"{found.weight.max():.3f} each"
+    return (
+        f" {_asked_late(found)} disagreed, {'weighs' if found.settling == 1 else 'weigh'} 0, so that every pair counts alike; the "
+        f"other {kept:,} weigh {each}."
+    )
+
+
+def _asked_late(found):
+    voters = "two" if found.asked == 2 else str(found.asked)
+    return (
+        f"{plural(found.settling, 'vote', 'votes')} ({found.settling / len(found.weight):.1%}), asked for because the first "
+        f"{voters} voters of a pair of images"
+    )
 
 
 def _left(found):

@@ -103,7 +103,7 @@ class Study:
     @cached_property
     def sampled(self):
         """The Sampled: the board as served and with votes weighed by 1 / pair_probability, whatever this Study's sampling
-        is; None where no vote has one. Raises errors.UnknownChoice and BadNumber."""
+        is; None where all votes count alike. Raises errors.UnknownChoice and BadNumber."""
         from leaderboard.sampling import sampled
 
         return sampled(self.votes, self.method, self.seed, self.clusters, self.voter_cap)

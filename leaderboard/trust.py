@@ -90,7 +90,7 @@ def _by_agreement(names, ballots, people, start):
 def trust(votes, gold=True, agreement=False):
     """The Trust of the voters of checked votes. By default from gold tasks alone, whose answers are known; agreement
     is used only where asked, since a voter may rightly differ from the crowd."""
-    ballots = ballots_of(votes)
+    ballots = ballots_of(votes).chosen_by_nobody
     people = voters(votes, ballots)
     by_gold = gold_weights(votes.gold_tasks, people.ids) if gold else np.ones(len(people))
     by_agreement = _by_agreement(votes.voter.names, ballots, people, by_gold) if agreement else np.ones(len(people))

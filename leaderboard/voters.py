@@ -86,8 +86,10 @@ class Voters:
 
 
 def voters(votes, ballots):
-    """The Voters of checked votes; `ballots` are their agreement.Ballots. A voter who answered nothing but gold tasks
-    is among them, with no votes."""
+    """The Voters of checked votes; `ballots` are their agreement.Ballots. Compared are voters who were asked whatever
+    others had chosen: who settles a disagreement disagrees more often than they would elsewhere. A voter who answered
+    nothing but gold tasks is among them, with no votes."""
+    ballots = ballots.chosen_by_nobody
     place = {name: code for code, name in enumerate(votes.voter.names)}
     answers = gold_counts(votes.gold_tasks)
     for name in answers:

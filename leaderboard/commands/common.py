@@ -96,8 +96,9 @@ def rating_options(parser):
         "--sampling",
         choices=SAMPLINGS,
         default=AS_SERVED,
-        help="as-served: every vote counts alike (default); reweighted: each weighs 1 / pair_probability, so that ratings, "
-        "win rates and intervals are those of pairs drawn alike (--show sampling has both)",
+        help="as-served: every vote counts alike (default); reweighted: each weighs 1 / pair_probability, and 0 where it was "
+        "asked for because earlier voters disagreed, so that ratings, win rates and intervals are those of pairs drawn and "
+        "voted on alike (--show sampling has both)",
     )
     parser.add_argument(
         "--images",

@@ -1,7 +1,7 @@
-"""Owns the sheet of sampling: the board as served beside the one that weighs each vote by 1 / pair_probability."""
+"""Owns the sheet of sampling: the board as served beside the one whose votes weigh as if all pairs counted alike."""
 
 from leaderboard.columns import plural
-from leaderboard.sampling import MOST, moved
+from leaderboard.sampling import MOST, moved, settled
 from leaderboard.sheet import Column, Sheet
 
 COLUMNS = (
@@ -14,7 +14,8 @@ COLUMNS = (
         "count",
     ),
     Column("rating", "rating", "As served: every vote counts alike.", "points"),
-    Column("reweighted", "reweighted", "Every vote weighs 1 / pair_probability: as pairs drawn alike would give.", "points"),
+    Column("reweighted", "reweighted", "Every vote weighs 1 / pair_probability, and one that settled a disagreement 0: as pairs "
+           "drawn alike, and voted on alike, would give.", "points"),
     Column("reweighted_lower", "from", "Lower end of the reweighted rating's 95% interval.", "points"),
     Column("reweighted_upper", "to", "Upper end of the reweighted rating's 95% interval.", "points"),
     Column("change", "change", "The reweighted rating less the one as served.", "signed"),
@@ -29,7 +30,7 @@ COLUMNS = (
 
 
 def sampling(study):
-    """The standings with every vote counting alike, and with votes weighed by 1 / pair_probability."""
+    """The standings with every vote counting alike, and with votes weighed so that every pair does."""
     found = study.sampled
     title = "Pairs as they were served, and as if drawn alike"
     if found is None:
@@ -63,13 +64,19 @@ def sampling(study):
             "battles": {"model_a": row.model},
         })  # fmt: skip
     caption = f"Ratings by {found.method}. A vote's pair_probability is how likely its pair of models was drawn."
+    if found.drawn.settling:
+        caption += (
+            " Votes settle a disagreement where voters are asked because earlier ones differed on the two images."
+        )
     return Sheet("sampling", title, caption, COLUMNS, tuple(rows), _notes(found))
 
 
 def _notes(found):
     drawn, votes = found.drawn, len(found.drawn.weight)
     notes = []
-    if not drawn.varies:
+    if not drawn.known:
+        notes.append("No vote has a pair_probability.")
+    elif not drawn.varies:
         notes.append(f"pair_probability is {drawn.highest:.2%} for every vote: pairs were drawn alike.")
     else:
         notes.append(f"pair_probability is {drawn.lowest:.2%} to {drawn.highest:.2%}.")
@@ -78,15 +85,22 @@ def _notes(found):
                 "Each is 1 / a whole number, as where pairs are drawn alike from those that could be shown. The weights "
                 "then count every pair that was offered once, not every battle."
             )
-    if votes > drawn.known:
+    if votes > drawn.known > 0:
         notes.append(f"{plural(votes - drawn.known, 'vote has', 'votes have')} no pair_probability and weigh 1.")
+    if drawn.settling:
+        notes.append(settled(drawn).strip())
+    clipped = (
+        f" and are clipped at {MOST:g} times the mean: {plural(drawn.clipped, 'vote', 'votes')} "
+        f"({drawn.clipped / drawn.known:.1%})"
+        if drawn.known
+        else ""
+    )
     notes.append(
-        f"Weights have the mean 1 and are clipped at {MOST:g} times the mean: {plural(drawn.clipped, 'vote', 'votes')} "
-        f"({drawn.clipped / drawn.known:.1%}). Reweighted, {plural(votes, 'vote is', 'votes are')} worth "
+        f"Weights have the mean 1{clipped}. Reweighted, {plural(votes, 'vote is', 'votes are')} worth "
         f"{drawn.effective:,.0f} of equal weight."
     )
     ranks, sure = moved(found)
-    if drawn.varies:
+    if drawn.varies or drawn.settling:
         notes.append(
             "More than chance explains: "
             + ", ".join(f"{name} {found.changes[name].points:+.0f}" for name in sure)
@@ -99,4 +113,9 @@ def _notes(found):
         "While scores follow the model, the ratings as served are right and narrower; where some models suit others ill, "
         "they are averages over the opponents met, and the reweighted ones over opponents drawn alike."
     )
+    if drawn.settling:
+        notes.append(
+            "Where images of a model are unlike each other, further votes on near pairs draw the ratings as served "
+            "together; the reweighted ones are unbiased, for wider intervals."
+        )
     return tuple(notes)

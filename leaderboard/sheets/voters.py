@@ -151,6 +151,10 @@ def voters(study):
     notes = [f"{plural(hidden, 'voter is', 'voters are')} not named."] if hidden else []
     if study.voters.nameless:
         notes.append(f"{plural(study.voters.nameless, 'vote has', 'votes have')} no voter.")
+    if anyway := study.ballots.asked_anyway:
+        notes.append(
+            f"Compared are the first {anyway} voters of each pair: those after them came because these disagreed."
+        )
     caption = "Agreement leaves the voter's own vote out. It measures likeness, not quality: tastes may differ."
     return Sheet("voters", "Voters", caption, VOTERS, tuple(rows), tuple(notes))
 
@@ -192,10 +196,17 @@ def trusted(study):
             "battles": {"model_a": row.model},
         })  # fmt: skip
     caption = f"Ratings by {found.method}. On the main board every vote weighs the same; these weights stay off it."
-    return Sheet("trusted", "With and without trust", caption, columns, tuple(rows), _trust_notes(found.trust))
+    return Sheet(
+        "trusted",
+        "With and without trust",
+        caption,
+        columns,
+        tuple(rows),
+        _trust_notes(found.trust, study.ballots.asked_anyway),
+    )
 
 
-def _trust_notes(trust):
+def _trust_notes(trust, anyway):
     asked, compared = trust.voters.gold_asked > 0, trust.voters.compared > 0
     notes = []
     if asked.any():
@@ -207,6 +218,10 @@ def _trust_notes(trust):
         low = plural(int((trust.by_agreement < 1).sum()), "weighs", "weigh")
         people = plural(int(compared.sum()), "voter", "voters")
         notes.append(f"Agreement: of {people} whose votes can be compared, {low} less than 1.")
+        if anyway:
+            notes.append(
+                f"Compared are the first {anyway} voters of each pair: those after them came because these disagreed."
+            )
     else:
         notes.append("Agreement: no vote can be compared with another voter's.")
     notes.append(f"A voter weighs at least {FLOOR}, and 1 where nothing is known or nothing speaks against them.")
