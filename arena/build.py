@@ -45,10 +45,10 @@ def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes 
                           different_families=config.matchmaking.different_families)  # fmt: skip
     studio = Studio(backends, live_queue=config.limits.live_queue, pace=pace)
     hub = _hub(config, hf_token, hf_endpoint)
-    publisher = Publisher(ledger, bank, hub, data_dir / "dataset", every_seconds=config.hub.every_seconds,
-                          replica=replica_name(data_dir), config=config)  # fmt: skip
-    world, hint = _demo_world(config)
     restorer = _restorer(ledger, bank, hub, config)
+    publisher = Publisher(ledger, bank, hub, data_dir / "dataset", every_seconds=config.hub.every_seconds,
+                          replica=replica_name(data_dir), config=config, know=restorer.know)  # fmt: skip
+    world, hint = _demo_world(config)
     arena = Arena(config, ledger=ledger, bank=bank, studio=studio, publisher=publisher,
                   key=VoterKey(secret or load_secret(data_dir)), rng=rng or random.Random(secrets.randbits(128)),
                   restorer=restorer, ticker=ticker, gains=gains, hint=hint, world=world,

@@ -93,20 +93,22 @@ class Hub:
 
     def has(self, shard: Shard) -> bool:
         """Whether the dataset holds `shard`, by itself or inside a large one. Raises PublishError."""
+        self.make()
         with self.files.asking():
-            self._make()
             head = self.files.head()
             return bool(self._held([shard], [None], head) or self.files.compacted([shard], head))
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """See to it that there is such a dataset. Raises PublishError."""
         if not self._exists:
-            self._api.create_repo(self.dataset, repo_type="dataset", private=self._target.private, exist_ok=True)
+            with self.files.asking():
+                self._api.create_repo(self.dataset, repo_type="dataset", private=self._target.private, exist_ok=True)
             self._exists = True
 
     def _commit_what_is_missing(self, shards: Sequence[Shard], files: Sequence[Path], card: Card) -> None:
         """As `_commit`, of those alone that are neither there nor inside a large shard, and only as the very next
         commit after the one in which that was looked up: nobody can compact them in between."""
-        self._make()
+        self.make()
         for race in range(MOST_RACES):
             head = self.files.head()
             there = self._held(shards, files, head)
@@ -122,7 +124,7 @@ class Hub:
 
     def _commit(self, shards: Sequence[Shard], files: Sequence[Path], card: Card, parent: str | None = None) -> None:
         """In one commit; where `parent` is given, as the very next one after it."""
-        self._make()
+        self.make()
         for race in range(MOST_RACES):
             try:
                 return self._commit_after(parent or self.files.head(), shards, files, card, follow=parent is not None)

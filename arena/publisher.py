@@ -21,7 +21,7 @@ from arena.bank import Bank
 from arena.compact import Compactor, CompactReport, CompactStatus
 from arena.config import ArenaConfig
 from arena.dataset_card import renewed_card
-from arena.errors import ArenaError, PublishError
+from arena.errors import ArenaError, PublishError, RestoreError
 from arena.hub import NOWHERE, Hub, HubTarget, Nowhere
 from arena.ledger import Ledger
 from arena.logs import without_secrets
@@ -61,12 +61,16 @@ class PublishStatus:
 
 
 class Publisher:
-    """`hub` None keeps everything local. `replica` names this deployment in the shards' paths."""
+    """`hub` None keeps everything local. `replica` names this deployment in the shards' paths. `know` sees to it that
+    the ledger knows what the dataset holds, or raises RestoreError; it is asked before rows go out that were waiting
+    when this process began: where the disk fell back to an earlier state, they may have been published already."""
 
     def __init__(self, ledger: Ledger, bank: Bank, hub: HubTarget | None, folder: Path, *, every_seconds: float,
-                 replica: str, config: ArenaConfig, clock: Callable[[], float] = time.time):  # fmt: skip
+                 replica: str, config: ArenaConfig, clock: Callable[[], float] = time.time,
+                 know: Callable[[], None] = lambda: None):  # fmt: skip
         self._ledger, self._bank, self._config, self._clock = ledger, bank, config, clock
         self._hub = Hub(hub) if hub else Nowhere()
+        self._know, self._known = know, hub is None or not ledger.unpublished()
         self._folder = ShardFolder(Path(folder), ledger=ledger, replica=replica)
         self._pace = Pace(max(every_seconds, self._hub.least_seconds), time.monotonic())
         self._pace.made_before(self._seconds_since_commits(), time.monotonic())
@@ -209,6 +213,14 @@ class Publisher:
             self._turn.release()
 
     def _push_and_seal(self, commits: int | None, images: bool) -> PublishReport:
+        if not self._known:
+            self._hub.make()  # where the token is refused, a dataset looks as if there were none
+            try:
+                self._know()
+            except RestoreError as error:
+                said = f"nothing is published before the dataset is read: {error}"
+                raise PublishError(said, error.retry_after) from error
+            self._known = True
         pending = self._ledger.pending_shards()
         self._folder.settle(pending)
         # While the Hub fails, new rows wait in the ledger, not in ever more small shards.

@@ -40,6 +40,7 @@ ORDER = tuple(dict.fromkeys(("prompts", "images", *TABLES)))  # prompts before w
 ROWS_AT_ONCE = 2000  # rows of a transaction: no vote waits longer than it takes
 FIRST_RETRY = 5.0  # seconds after a failure; twice as many after each further one
 LEAST_FREE = 2 * 2**30  # bytes of the disk that pictures leave to votes
+MOST_UNREAD = 5  # tries of `know` at a dataset that is there and can't be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ class NoDataset:
     def start(self, then: Callable[[], None]) -> None:
         then()
 
+    def know(self) -> None:
+        pass
+
     def status(self) -> RestoreStatus:
         return RestoreStatus(None)
 
@@ -87,6 +91,7 @@ class Restorer:
         self._head: str | None = None
         self._done: str | None = None  # the commit of which everything was taken in
         self._turn = threading.Lock()  # one round at a time
+        self._answered, self._unread = False, 0  # whether the Hub told its head in this round; tries of `know` since
         self._stopping, self._first = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._rows: Counter[str] = Counter()
@@ -113,6 +118,21 @@ class Restorer:
         if pictures:
             self._fetch_pictures(None)
         return self.status()
+
+    def know(self) -> None:
+        """One round on a dataset that exists, unless there was one before. Raises RestoreError. A dataset of which a part
+        can't be read for good must not keep votes from it for ever: after MOST_UNREAD tries this is content."""
+        if self._done is not None:
+            return
+        try:
+            self._round()
+            if self._done is None:
+                raise RestoreError(f"{self._hub.dataset}: the Hub does not show it")
+        except RestoreError as error:
+            self._unread += self._answered
+            if self._unread < MOST_UNREAD:
+                raise
+            log.warning("published though not everything could be read: %s", error)
 
     def close(self, timeout: float = 1) -> None:
         """Begin nothing new; a request that is under way ends in a thread that nobody waits for."""
@@ -161,7 +181,9 @@ class Restorer:
 
     def _round(self) -> None:
         with self._turn:
+            self._answered = False
             head = self._hub.head()
+            self._answered = True
             if head is not None and head != self._done:
                 self._shards = {shard.path: shard for shard in self._hub.shards(head)}
                 self._head = head
@@ -236,7 +258,7 @@ class Restorer:
 
         try:
             for part, row_group in _parts(source, shard.table):
-                if self._stopping.is_set():
+                if self._stopping.is_set() and threading.current_thread() is self._thread:  # others wait for it
                     raise _Stopped
                 yield shard, part, row_group
         except pa.ArrowException as error:
