@@ -11,17 +11,16 @@ import logging
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from leaderboard.feedback import feedback_from_rows
 from leaderboard.gains import gains_of
 from leaderboard.live import LiveBoard
 from leaderboard.pictures import KNOWN, Picture, Pictures
-from leaderboard.ratings import CENTRE, ELO_K
 from leaderboard.rich import Rich
+from leaderboard.sources import OPTIONAL, REQUIRED
+from leaderboard.ticker import Ticker
 
 if TYPE_CHECKING:
     from arena.bank import Bank
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCORES = {"model_a": 1.0, "model_b": 0.0, "both_good": 0.5, "both_bad": 0.5}
 PATIENCE = 5.0  # seconds that a reader of the page waits for images to be measured
 TICKED = ("vote_id", "model_a", "model_b", "winner", "mode", "extra")  # what the ticker needs of a vote
 GAINS_SECONDS = 20.0  # between two computations of what the next votes are worth
@@ -40,66 +38,10 @@ JUDGED = ("vote_id", "battle_id", "voter", "mode", "model_a", "model_b", "winner
           "prompt_id", "category", "sub_category", "complexity")  # what feedback needs of its vote  # fmt: skip
 GLANCE = 0.5  # seconds that a reader waits for feedback to be read again
 IDLE = 9.0  # times as long as reading took, nothing is read again: a tenth of a core at most
-AT_ONCE = 20_000  # votes that are taken in together: a million as dicts would need gigabytes
-REMEMBERED = 1000  # changes kept for reveals that are still under way
+AT_ONCE = 20_000  # votes that are taken in together
+VOTED = (*REQUIRED, *OPTIONAL)  # what the board reads of a vote
 
 Change = dict[str, dict[str, float]]
-
-
-@dataclass(slots=True)
-class Counted:
-    """A vote of the ticker; `gain` is what model_a got from it, 0.0 while it is excluded."""
-
-    model_a: str
-    model_b: str
-    score: float
-    gain: float = 0.0
-    excluded: bool = False
-
-
-class Elo:
-    """The ticker's ratings: exactly the board's online Elo, kept up to date vote by vote."""
-
-    def __init__(self) -> None:
-        self.ratings: dict[str, float] = {}
-        self._votes: list[Counted] = []
-        self._place: dict[str, int] = {}
-        self._early: dict[str, bool] = {}
-
-    def take(self, vote_id: str, model_a: str, model_b: str, winner: str) -> Change:
-        before = {side: self.ratings.get(model, CENTRE) for side, model in (("a", model_a), ("b", model_b))}
-        self._place[vote_id] = len(self._votes)
-        self._votes.append(Counted(model_a, model_b, SCORES[winner], excluded=self._early.pop(vote_id, False)))
-        self._play(len(self._votes) - 1)
-        return {"a": {"before": before["a"], "after": self.ratings[model_a]},
-                "b": {"before": before["b"], "after": self.ratings[model_b]}}  # fmt: skip
-
-    def exclude(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Go back to before the first of these votes and count again without them, or with those that are
-        "restored". A vote is taken back soon after it was cast, so there is seldom much to count again. Another
-        replica's exclusion may come before its vote: it is kept for then."""
-        first = len(self._votes)
-        for row in rows:
-            place, excluded = self._place.get(row["vote_id"]), row["reason"] != "restored"
-            if place is None:
-                self._early[row["vote_id"]] = excluded
-            elif self._votes[place].excluded != excluded:
-                self._votes[place].excluded = excluded
-                first = min(first, place)
-        for vote in reversed(self._votes[first:]):
-            self._move(vote, -vote.gain)
-        for again in range(first, len(self._votes)):
-            self._play(again)
-
-    def _play(self, place: int) -> None:
-        vote = self._votes[place]
-        a, b = self.ratings.get(vote.model_a, CENTRE), self.ratings.get(vote.model_b, CENTRE)
-        vote.gain = 0.0 if vote.excluded else ELO_K * (vote.score - 1 / (1 + 10 ** ((b - a) / 400)))
-        self._move(vote, vote.gain)
-
-    def _move(self, vote: Counted, gain: float) -> None:
-        self.ratings[vote.model_a] = self.ratings.get(vote.model_a, CENTRE) + gain
-        self.ratings[vote.model_b] = self.ratings.get(vote.model_b, CENTRE) - gain
 
 
 class Gallery:
@@ -191,13 +133,13 @@ class Standings:
 
     def __init__(self) -> None:
         self._ledger: Ledger | None = None
-        self._live, self._elo = LiveBoard(), Elo()
-        self._changes: deque[tuple[str, Change]] = deque(maxlen=REMEMBERED)
+        self._live, self._elo = LiveBoard(), Ticker()
         # (last vote, last exclusion) that each has taken in. The board does so when it is looked at, so that a
         # vote waits for the ticker only.
         self._board_at, self._board_lock = (0, 0), threading.Lock()
         self._heard: Heard | None = None
         self._elo_at, self._elo_lock = (0, 0), threading.Lock()
+        self._behind = False  # the ticker counts in the background
         self._models: list[str] = []
         self._gains: dict[tuple[str, str], float] | None = None
         self._gains_at, self._gains_lock = -math.inf, threading.Lock()
@@ -212,8 +154,8 @@ class Standings:
         self._heard = Heard(ledger, self._live, pictures)
         self._models = sorted(m.id for m in config.contenders)
         self._ledger = ledger
-        with self._elo_lock:
-            self._tick()
+        if self._tick():
+            self._count_on()
 
     def board(self) -> Leaderboard:
         """The Leaderboard of every vote that is on disk now; computed only where one came in."""
@@ -222,8 +164,9 @@ class Standings:
     def study(self) -> Study:
         """The Study of all votes and feedback that are on disk now; the same one until more came in."""
         with self._board_lock:
-            for votes, exclusions, ends in self._since(self._board_at):
-                self._live.add(votes)  # what it can't take stays to be refused aloud at every look
+            for votes, exclusions, ends in self._since(self._board_at, VOTED):
+                if votes["vote_id"]:
+                    self._live.take(votes)  # what it can't take stays to be refused aloud at every look
                 self._live.exclude(exclusions)
                 self._board_at = ends
             if self._heard is not None:
@@ -231,16 +174,19 @@ class Standings:
         return self._live.study()
 
     def ticker(self, vote: dict[str, Any] | None) -> Change | None:
-        """What this vote, which is in the ledger, did to the Elo of both models; None where that is not known.
-        Without a vote it takes in what came from elsewhere, so that no voter waits for that."""
-        with self._elo_lock:
-            try:
-                self._tick()
-            except Exception:  # the vote is on disk: nothing here may make it look refused
-                log.exception("the ticker could not take in a vote")
-            if vote is None:
-                return None
-            return next((change for vote_id, change in reversed(self._changes) if vote_id == vote["vote_id"]), None)
+        """What this vote, which is in the ledger, did to the Elo of both models; None where that is not known, as while
+        many votes are counted: nobody waits for that. Without a vote it takes in all that came from elsewhere."""
+        if vote is None:
+            self._catch_up()
+            return None
+        if self._behind:
+            return None
+        try:
+            if self._tick():
+                self._count_on()
+        except Exception:  # the vote is on disk: nothing here may make it look refused
+            log.exception("the ticker could not take in a vote")
+        return self._elo.change(vote["vote_id"])
 
     def gains(self) -> dict[tuple[str, str], float] | None:
         """How much one more vote on each pair of contenders narrows the ratings' intervals, for `arena.matchmaking`; as it
@@ -259,23 +205,42 @@ class Standings:
             self._gains_at = time.monotonic()
             self._gains_lock.release()
 
-    def _tick(self) -> None:
-        for votes, exclusions, ends in self._since(self._elo_at, TICKED):
-            self._elo_at = ends
-            for row in votes:
-                if row["mode"] == "anonymous" and '"gold":' not in row["extra"]:  # a known answer is no result
-                    change = self._elo.take(row["vote_id"], row["model_a"], row["model_b"], row["winner"])
-                    self._changes.append((row["vote_id"], change))
+    def _tick(self) -> bool:
+        """Count what came since, AT_ONCE votes at most; whether more is left."""
+        with self._elo_lock:
+            self._behind = False
+            if self._ledger is None:
+                return False
+            votes, exclusions, self._elo_at = next(self._since(self._elo_at, TICKED))
+            more = len(votes["vote_id"]) == AT_ONCE
+            # Of a task with a known answer the vote is no result.
+            rows = [(vote, a, b, winner) for vote, a, b, winner, mode, extra in zip(*map(votes.get, TICKED), strict=True)
+                    if mode == "anonymous" and '"gold":' not in extra]  # fmt: skip
             self._elo.exclude(exclusions)
+            if rows:
+                self._elo.add(*map(list, zip(*rows, strict=True)))
+            self._elo.count(AT_ONCE)
+            self._behind = more or self._elo.behind > 0
+            return self._behind
 
-    def _since(self, at: tuple[int, int], columns: Collection[str] | None = None
-               ) -> Iterator[tuple[list[dict], list[dict], tuple[int, int]]]:  # fmt: skip
-        """(votes, exclusions) of the ledger after the two places `at`, some at a time, each with the places to go on
-        from. An exclusion may come before its vote."""
-        more = self._ledger is not None
-        while more:
+    def _catch_up(self) -> None:
+        try:
+            while self._tick():
+                pass
+        except Exception:
+            log.exception("the ticker could not take in votes")
+
+    def _count_on(self) -> None:
+        threading.Thread(target=self._catch_up, name="ticker", daemon=True).start()
+
+    def _since(self, at: tuple[int, int], columns: Collection[str]
+               ) -> Iterator[tuple[dict[str, list], list[dict], tuple[int, int]]]:  # fmt: skip
+        """(columns of votes, exclusions) of the ledger after the two places `at`, some at a time, each with the places to
+        go on from. An exclusion may come before its vote."""
+        while self._ledger is not None:
             exclusions = self._ledger.exclusions_after(at[1])
-            votes = self._ledger.votes_after(at[0], columns, AT_ONCE)
-            more = len(votes) == AT_ONCE
-            at = (votes[-1][0] if votes else at[0], exclusions[-1][0] if exclusions else at[1])
-            yield [row for _, row in votes], [row for _, row in exclusions], at
+            places, votes = self._ledger.vote_columns(at[0], columns, AT_ONCE)
+            at = (places[-1] if places else at[0], exclusions[-1][0] if exclusions else at[1])
+            yield votes, [row for _, row in exclusions], at
+            if len(places) < AT_ONCE:
+                return

@@ -92,9 +92,15 @@ class Ledger(Database):
         row = self.one("SELECT * FROM images WHERE image_id = ?", image_id)
         return to_image(row) if row else None
 
-    def banked_images(self) -> list[Image]:
-        """Every image that may be served to anybody, oldest first."""
-        return [to_image(row) for row in self.all("SELECT * FROM images WHERE private = 0 ORDER BY seq")]
+    def banked_images(self, after: int = 0) -> list[Image]:
+        """Every image after the one with this number (seq) that may be served to anybody, oldest first."""
+        return [
+            to_image(row) for row in self.all("SELECT * FROM images WHERE private = 0 AND seq > ? ORDER BY seq", after)
+        ]
+
+    def last_image(self) -> int:
+        """The number (seq) of the newest image; 0 where there is none."""
+        return self.one("SELECT COALESCE(MAX(seq), 0) AS seq FROM images")["seq"]
 
     def private_images(self, before: int, since: int = 0) -> list[str]:
         """Ids of visitors' private images that were made from `since` to just before `before` (milliseconds)."""
@@ -196,6 +202,13 @@ class Ledger(Database):
         """(seq, published row) of votes after `seq`, in the order in which they came here, `limit` of them at most; all
         `columns` by default."""
         return self._published("votes", seq, limit, columns=columns)
+
+    def vote_columns(self, after: int, columns: Collection[str], limit: int) -> tuple[list[int], dict[str, list]]:
+        """The numbers (seq) of `limit` votes at most after `after`, and those of these columns that are published."""
+        names = ["seq", *(name for name in columns if name in TABLES["votes"])]
+        rows = self.tuples(f"SELECT {', '.join(names)} FROM votes WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
+        places, *cells = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
+        return places, dict(zip(names[1:], cells, strict=True))
 
     def votes_with_feedback(self, columns: Collection[str]) -> list[dict[str, Any]]:
         """Those votes on whose battles feedback was given."""

@@ -238,6 +238,7 @@ class Arena:
     def refill(self, studio: Studio) -> bool:
         """Make what the bank lacks most, an image or a few of one model; False when it lacks none that can be made now,
         or when the dataset may have it."""
+        self.stock.notice()
         return self.restorer.settled and self._refill.some(studio)
 
     def hear(self, table: str) -> None:

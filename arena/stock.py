@@ -55,6 +55,7 @@ class Stock:
         self._spent: dict[Slot, set[int]] = {}  # seeds of retired images, and of those that were rejected
         self.wanted = WantList()  # for the app, in the order in which it makes them
         self._awaited: set[Slot] = set()  # whose picture is still on the Hub
+        self._image, self._noticing = 0, threading.Lock()  # the last image of the ledger that was looked at
         self._lock = threading.Lock()
 
     def take(self, rng: random.Random) -> None:
@@ -71,12 +72,8 @@ class Stock:
         if self.config.bank.retire_after:
             with self._counting:
                 self._uses.follow()
-        images: dict[str, list[Image]] = {}
-        for image in self.ledger.banked_images():
-            if self._retired(image.image_id):
-                self.spend((image.prompt_id, image.model), image.seed)
-            elif self.bank.has(image.image_id):
-                images.setdefault(image.prompt_id, []).append(image)
+        with self._noticing:
+            images, self._image = self._servable_images(0)
         waiting = {(p.prompt_id, p.model) for p in awaited(self.ledger) if not self._retired(p.image_id)}
         prompts = {prompt.prompt_id: prompt for prompt in self.ledger.prompts() if self._serves(prompt)}
         for prompt_id, prompt in prompts.items():
@@ -87,6 +84,21 @@ class Stock:
         self.wanted.clear()
         for prompt in (*self.curated, *self._visitors()):
             self._want(prompt)
+
+    def notice(self) -> None:
+        """Shelve what another process put on record since: `fill` beside the app, or a second app on this folder. What was
+        erased meanwhile is no part of any pair any more."""
+        with self._noticing:
+            images, self._image = self._servable_images(self._image)
+        for prompt_id, row in images.items():
+            prompt = self.ledger.prompt(prompt_id)
+            if prompt and self._serves(prompt):
+                self.shelf.add(prompt, row)
+                for image in row:
+                    self.wanted.drop((prompt_id, image.model))
+        if images:
+            self.shelf.look_again()
+        self.shelf.renew()
 
     def arrived(self, pictures: Iterable[Awaited]) -> None:
         """Shelve those whose picture the bank has now, and want the others, which will never come."""
@@ -118,6 +130,9 @@ class Stock:
         nothing is left for them. One at a time, so that no two draws at once can show one image twice."""
         with self._drawing:
             draw = self.shelf.draw(rng, self._seen.of(voter), category)
+            if draw is None:
+                self.notice()
+                draw = self.shelf.draw(rng, self._seen.of(voter), category)
             if draw is None:
                 return None
             battle = Battle(new_id(), voter, draw.prompt, draw.image_a, draw.image_b, "anonymous", "bank",
@@ -198,6 +213,17 @@ class Stock:
                      self.ledger.now(), request.model.licence, private)  # fmt: skip
 
     # -- inside ------------------------------------------------------------------------------------------
+
+    def _servable_images(self, after: int) -> tuple[dict[str, list[Image]], int]:
+        """Those that came after the image with this number, by prompt, and the last one's number."""
+        images: dict[str, list[Image]] = {}
+        last = self.ledger.last_image()
+        for image in self.ledger.banked_images(after) if last > after else ():
+            if self._retired(image.image_id):
+                self.spend((image.prompt_id, image.model), image.seed)
+            elif self.bank.has(image.image_id):
+                images.setdefault(image.prompt_id, []).append(image)
+        return images, max(after, last)
 
     def _curated_prompts(self) -> Iterable[Prompt]:
         """The categories in turn, each with its rows in order; the texts of one row come together."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -30,8 +31,7 @@ class WantList:
     """Which images are wanted, each once. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._list: deque[tuple[Prompt, str]] = deque()  # the first wanted is last
-        self._slots: set[Slot] = set()  # the same
+        self._list: OrderedDict[Slot, Prompt] = OrderedDict()  # the first wanted is first
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -40,36 +40,42 @@ class WantList:
     def in_order(self) -> list[tuple[Prompt, str]]:
         """(prompt, model), the first wanted first."""
         with self._lock:
-            return list(reversed(self._list))
+            return [(prompt, model) for (_, model), prompt in self._list.items()]
 
     def clear(self) -> None:
         with self._lock:
             self._list.clear()
-            self._slots.clear()
 
     def put(self, prompt: Prompt, model: str, *, first: bool = False) -> None:
         """Want this image after all others, or before them."""
+        slot = prompt.prompt_id, model
         with self._lock:
-            if (prompt.prompt_id, model) not in self._slots:
-                self._slots.add((prompt.prompt_id, model))
-                (self._list.append if first else self._list.appendleft)((prompt, model))
+            if slot not in self._list:
+                self._list[slot] = prompt
+                if first:
+                    self._list.move_to_end(slot, last=False)
+
+    def drop(self, slot: Slot) -> None:
+        """It is there: want it no more."""
+        with self._lock:
+            self._list.pop(slot, None)
 
     def take(self, lacks: Callable[[Prompt, str], bool], resting: Collection[str], *, model: str | None = None,
              within: int | None = None) -> tuple[Prompt, str] | None:  # fmt: skip
         """Take what is wanted first off the list, and what came meanwhile: of a model that is not `resting`, of this
         `model` where one is named, and among the first `within` places where that is a number. None where there is
         nothing such."""
-        only = model
+        only, gone, found = model, [], None
         with self._lock:
-            last = 0 if within is None else max(0, len(self._list) - within)
-            for at in range(len(self._list) - 1, last - 1, -1):
-                prompt, model = self._list[at]
+            for (prompt_id, model), prompt in itertools.islice(self._list.items(), within):
                 if only is not None and model != only:
                     continue
                 lacking = lacks(prompt, model)
                 if not lacking or model not in resting:
-                    del self._list[at]
-                    self._slots.discard((prompt.prompt_id, model))
+                    gone.append((prompt_id, model))
                     if lacking:
-                        return prompt, model
-        return None
+                        found = prompt, model
+                        break
+            for slot in gone:
+                del self._list[slot]
+        return found

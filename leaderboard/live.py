@@ -59,7 +59,7 @@ class LiveBoard:
         raw = open_source(source)
         live = cls((), _rows(raw.exclusions), source=raw.name, **options)
         live._left_out, live._notes = raw.left_out, raw.notes
-        live._take(raw.votes)
+        live.take(raw.votes)
         return live
 
     @property
@@ -71,9 +71,10 @@ class LiveBoard:
         """Take in new votes, all or none. Raises errors.BadVotes as read_votes does."""
         rows = list(rows)
         if rows:
-            self._take(columns_of(rows, REQUIRED + OPTIONAL + MEASURED))
+            self.take(columns_of(rows, REQUIRED + OPTIONAL + MEASURED))
 
-    def _take(self, columns):
+    def take(self, columns):
+        """The same of raw columns by name, all of one length."""
         check(Raw(self._source, columns))
         columns = {name: _prepared(name, column) for name, column in columns.items() if name in self._votes}
         rows = len(columns["winner"])

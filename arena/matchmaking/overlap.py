@@ -6,7 +6,8 @@ the longest waiting among them. A battle is a lease: while it is young and has n
 to somebody else. A vote that comes after that still counts, so a pair can have one more than it needs.
 
 All of it follows from the ledger's battles, votes and exclusions, so a restart changes nothing, and votes that came from
-the dataset count; replicas that share a dataset each have leases of their own. The probability of such a battle is that
+the dataset count; replicas that share a dataset each have leases of their own. Of a vote that was erased nobody knows any
+more what it was: then all is counted anew (`Shelf.renew`). The probability of such a battle is that
 with which its pair was drawn the first time: the voters who come after the first do not draw.
 """
 
@@ -51,7 +52,7 @@ _VOTES = (
     f"FROM votes v WHERE seq > ? AND seq <= ? AND {_COUNT} ORDER BY seq LIMIT ?"
 )
 _EXCLUSIONS = (
-    "SELECT e.seq, v.prompt_id, v.image_a, v.image_b FROM exclusions e JOIN votes v USING (vote_id) "
+    "SELECT e.seq, e.reason, v.prompt_id, v.image_a, v.image_b FROM exclusions e LEFT JOIN votes v USING (vote_id) "
     "WHERE e.seq > ? AND e.seq <= ? ORDER BY e.seq LIMIT ?"
 )
 # The last exclusion of a vote says whether it stands.
@@ -97,10 +98,19 @@ class Overlap:
         self._leases: dict[str, tuple[_Begun, int]] = {}
         self._texts: dict[str, str] = {}  # ids and categories, each kept once
         self._at = (0, 0, 0)  # the last battle, vote and exclusion that were taken in
+        self.outdated = False  # votes that are counted here were erased
 
     def follow(self) -> None:
         """Take in the battles, votes and exclusions that came since."""
-        now, before, self._at = self._ledger.now(), self._at, tuple(self._ledger.one(_ENDS))
+        before, self._at = self._at, tuple(self._ledger.one(_ENDS))
+        try:
+            self._take_in(before)
+        except BaseException:  # some of it may be counted, and some not
+            self.outdated = True
+            raise
+
+    def _take_in(self, before: tuple[int, int, int]) -> None:
+        now = self._ledger.now()
         battles, votes, exclusions = zip(before, self._at, strict=True)
         for row in self._rows(_BATTLES, *battles, votes[1]):
             begun = self._begun(row)
@@ -117,6 +127,9 @@ class Overlap:
             if row["doubtful"]:
                 doubtful[begun.key] = begun
         for row in self._rows(_EXCLUSIONS, *exclusions):
+            if row["prompt_id"] is None:  # the vote is erased, or is still to come
+                self.outdated |= row["reason"] == "erased" and any(before)
+                continue
             key = tuple(sorted((row["image_a"], row["image_b"])))
             if begun := self._of_prompt.get(row["prompt_id"], {}).get(key):
                 doubtful[key] = begun
@@ -145,6 +158,12 @@ class Overlap:
                     self._leave(begun)
                     self._aside[begun.key] = begun
         return None
+
+    def again(self) -> Overlap:
+        """The same, counted anew."""
+        fresh = Overlap(self.settings, self._ledger, self._servable)
+        fresh.follow()
+        return fresh
 
     def begun(self, prompt_id: str, images: Mapping[str, Image]) -> set[Pair]:
         """The pairs of models whose `images` (by model) of this prompt were drawn together before."""

@@ -127,6 +127,14 @@ class Shelf:
             with self._lock:
                 self.overlap.follow()
 
+    def renew(self) -> None:
+        """Where votes were erased, count pairs anew; draws go on meanwhile."""
+        if self.overlap and self.overlap.outdated:
+            fresh = self.overlap.again()
+            with self._lock:
+                self.overlap = fresh
+                self._dry.clear()
+
     def _draw_in(self, rng: random.Random, seen: Seen, category: str, again: bool) -> Draw | None:
         """Of a prompt that is new to the voter, or, `again`, of one that they know."""
         bag = self._by_category.get(category)
