@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import random
 import secrets
@@ -21,10 +22,13 @@ from arena.matchmaking import Gains
 from arena.pace import Pace
 from arena.publisher import HubTarget, Publisher
 from arena.restore import NoDataset, Restorer
+from arena.salvage import mended
 from arena.service import Arena, Ticker
 from arena.shards import ShardFolder
 from arena.storage import storage_of
 from arena.studio import Studio
+
+log = logging.getLogger(__name__)
 
 
 def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes | None = None,
@@ -60,7 +64,9 @@ def build_arena(config_path: str | Path, data_dir: str | Path, *, secret: bytes 
 
 def start(arena: Arena) -> None:
     """Start the threads: the studio's, the restorer's and, as soon as it is known what the dataset has, the
-    publisher's. Nothing waits for the Hub but what is sent there."""
+    publisher's. Nothing waits for the Hub but what is sent there. Known tasks that can't be shown are logged."""
+    for line in arena.gold.waiting():
+        log.warning("%s", line)
     arena.restorer.start(arena.publisher.start)
     arena.studio.start()
 
@@ -88,7 +94,10 @@ def build_eraser(config: ArenaConfig, data_dir: str | Path, *, hf_token: str | N
 
 
 def _ledger(config: ArenaConfig, data_dir: Path) -> Ledger:
-    return Ledger(data_dir / "ledger.sqlite", alone=storage_of(data_dir, config.storage) == "bucket")
+    path, alone = data_dir / "ledger.sqlite", storage_of(data_dir, config.storage) == "bucket"
+    if alone:  # which may have passed on half of a write
+        mended(path, data_dir / "dataset", restorable=config.hub.dataset is not None)
+    return Ledger(path, alone=alone)
 
 
 def _hub(config: ArenaConfig, token: str | None, endpoint: str | None) -> HubTarget | None:

@@ -226,6 +226,16 @@ class GoldSettings(Strict):
     every: float | None = Field(20, ge=2, description="then one of so many battles on average, at random; null: none")
     tasks: list[GoldTask] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _once_each(self) -> GoldSettings:
+        known: dict[tuple, int] = {}
+        for k, task in enumerate(self.tasks):
+            pair = frozenset(task.images_of()) if task.kind == "battle" else task.images_of()
+            first = known.setdefault((task.kind, pair, getattr(task, "criterion", "")), k)
+            if first != k:
+                raise ValueError(f"tasks[{k}]: asks the same as tasks[{first}]")
+        return self
+
 
 def bare(word: str) -> str:
     """A word without case, and without what is no letter or digit around it."""

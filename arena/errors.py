@@ -103,6 +103,10 @@ class AlreadyGiven(Refused):
 class WrongAnswer(Refused):
     code, status = "wrong_answer", 409
 
+    def __init__(self, message: str, about: str | None = None):
+        super().__init__(message)
+        self.about = about  # what of the feedback is to be put right: "words", "coherence" or "alignment"
+
 
 class TaskFirst(Refused):
     code, status = "task_first", 409

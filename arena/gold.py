@@ -68,8 +68,9 @@ class GoldDesk:
 
     def waiting(self) -> list[str]:
         """Why tasks can't be shown, a line each, for the maintainer."""
-        shown = {task.row for task in self.tasks().values()} if self.settings else set()
-        return [f"gold.tasks[{k}]: {self._why_not(row, images)}" for k, row, images in self._rows if row not in shown]
+        self.tasks()  # those with files are on record now
+        found = [(k, self._why_not(row, images)) for k, row, images in self._rows]
+        return [f"gold.tasks[{k}]: {why}" for k, why in found if why]
 
     # -- which task, and when ------------------------------------------------------------------------------
 
@@ -228,7 +229,7 @@ class GoldDesk:
                        (dumps(first), vote.battle_id))  # fmt: skip
         if not right:
             self._record.settle(vote.voter, 0)  # it may be given long after the vote
-            raise WrongAnswer(task.row.why)
+            raise WrongAnswer(task.row.why, task.about)
         tries = row["gold_tries"] + 1 - first["voted"]
         return first["given"], {"gold": {"task": task.task_id, "right": first["right"]}, "gold_tries": tries}
 

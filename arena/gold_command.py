@@ -1,12 +1,14 @@
-"""The command `gold`: battles and words that voters agree on, as rows for `gold.tasks` in arena.yaml.
+"""The command `gold`: battles, words and areas that voters agree on, as rows for `gold.tasks` in arena.yaml.
 
-What many saw alike is a candidate, no truth: a maintainer looks at each, and says why in the row.
+What many saw alike is a candidate, no truth: a maintainer looks at each, and says why in the row. It also says which of
+the tasks that are there can't be shown.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -16,12 +18,16 @@ from typing import Any
 
 import yaml
 
+from arena.bank import Bank
 from arena.config import load_config
 from arena.errors import ConfigError
+from arena.gold import GoldDesk
 from arena.ledger import Ledger
 from arena.tables import NOT_GOLD
 
 WHY = "say here why, as a voter reads it after a wrong answer"
+NEAR = 0.15  # points so far apart, as shares of width and of height, mark the same place
+AROUND = 0.05  # of width and height, that an area has beyond the points in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,8 @@ class Candidate:
 
 
 def add_parser(commands) -> argparse.ArgumentParser:
-    parser = commands.add_parser("gold", help="list battles and words that voters agree on, as rows for arena.yaml")
-    parser.add_argument("--kind", choices=("battle", "words"), help="only these")
+    parser = commands.add_parser("gold", help="list what voters agree on, as rows of gold.tasks for arena.yaml")
+    parser.add_argument("--kind", choices=tuple(FINDERS), help="only these")
     parser.add_argument("--voters", type=int, default=3, help="voters at least (3)")
     parser.add_argument("--agree", type=float, default=0.9, help="share of them that agrees, at least (0.9)")
     parser.add_argument("--limit", type=int, default=20, help="rows of each kind at most (20)")
@@ -53,8 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{path}: there is no ledger; --data-dir names another folder")
     ledger = Ledger(path)
     try:
+        bank, folder = Bank(path.parent / "bank", display_px=config.bank.display_px), arguments.config.resolve().parent
+        for line in GoldDesk(config, ledger, bank, folder, random.Random(0), lambda voter: ()).waiting():
+            print(f"{arguments.config.name}: {line}", file=sys.stderr)
         known = {name for task in (config.gold.tasks if config.gold else ()) for name in task.images_of()}
-        found = [c for kind, find in (("battle", battles), ("words", words)) if arguments.kind in (None, kind)
+        found = [c for kind, find in FINDERS.items() if arguments.kind in (None, kind)
                  for c in best(find(ledger), arguments, known)]  # fmt: skip
     finally:
         ledger.close()
@@ -100,17 +109,62 @@ def words(ledger: Ledger) -> Iterator[Candidate]:
     """Of each image the set of words that most voters marked, beside the image that it met last."""
     marked: dict[str, Counter[tuple[int, ...]]] = {}
     about: dict[str, tuple[str, str]] = {}
-    for row in ledger.all(
-        "SELECT f.image_id, f.misaligned_words, f.prompt, v.image_a, v.image_b FROM feedback f JOIN votes v USING "
-        "(battle_id) WHERE f.misaligned_words IS NOT NULL AND f.prompt != '' AND instr(f.extra, '\"gold\":') = 0 AND "
-        "v.prompt_source = 'curated' AND v.vote_id NOT IN (SELECT vote_id FROM exclusions) ORDER BY f.seq"
-    ):
-        marked.setdefault(row["image_id"], Counter())[tuple(json.loads(row["misaligned_words"]))] += 1
-        beside = row["image_b"] if row["image_a"] == row["image_id"] else row["image_a"]
-        about[row["image_id"]] = row["prompt"], beside
+    for row in said(ledger, "misaligned_words"):
+        if row["misaligned_words"] is not None:
+            marked.setdefault(row["image_id"], Counter())[tuple(json.loads(row["misaligned_words"]))] += 1
+            about[row["image_id"]] = row["prompt"], beside(row)
     for image, sets in marked.items():
-        prompt, beside = about[image]
+        prompt, other = about[image]
         places, agree = sets.most_common(1)[0]
         missed = list(dict.fromkeys(prompt.split()[place] for place in places))
-        task = {"kind": "words", "image": image, "beside": beside, "missed": missed, "why": WHY}
+        task = {"kind": "words", "image": image, "beside": other, "missed": missed, "why": WHY}
         yield Candidate(task, prompt, sets.total(), agree)
+
+
+def areas(ledger: Ledger) -> Iterator[Candidate]:
+    """Of each image and criterion the box around the place that most voters pointed at, of those who were asked where, or
+    had rated it too high to be asked."""
+    for criterion in ("coherence", "alignment"):
+        placed: dict[str, list[list[tuple[float, float]]]] = {}  # of an image each voter's points
+        about: dict[str, tuple[str, str]] = {}
+        for row in said(ledger, f"{criterion}_points"):
+            points = row[f"{criterion}_points"]
+            if points is not None or criterion in json.loads(row["extra"]).get("rated_high", ()):
+                here = [(point["x"], point["y"]) for point in json.loads(points or "[]")]
+                placed.setdefault(row["image_id"], []).append(here)
+                about[row["image_id"]] = row["prompt"], beside(row)
+        for image, voters in placed.items():
+            near = max((nearest(spot, voters) for points in voters for spot in points), key=len, default=())
+            if near:
+                prompt, other = about[image]
+                box = [*(max(0.0, round(min(at) - AROUND, 3)) for at in zip(*near, strict=True)),
+                       *(min(1.0, round(max(at) + AROUND, 3)) for at in zip(*near, strict=True))]  # fmt: skip
+                task = {"kind": "area", "image": image, "beside": other, "criterion": criterion, "box": box, "why": WHY}
+                yield Candidate(task, prompt, len(voters), len(near))
+
+
+def nearest(spot: tuple[float, float], voters: list[list[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """Of every voter with a point near `spot` the nearest one."""
+    found = []
+    for points in voters:
+        far = {point: max(abs(point[0] - spot[0]), abs(point[1] - spot[1])) for point in points}
+        if far and min(far.values()) <= NEAR:
+            found.append(min(far, key=far.__getitem__))
+    return found
+
+
+def said(ledger: Ledger, column: str) -> list[Any]:
+    """Feedback on curated prompts whose vote stands, with its battle's two images; no answer to a known task."""
+    return ledger.all(
+        f"SELECT f.image_id, f.{column}, f.extra, f.prompt, v.image_a, v.image_b FROM feedback f JOIN votes v USING "
+        "(battle_id) WHERE f.prompt != '' AND instr(f.extra, '\"gold\":') = 0 AND v.prompt_source = 'curated' AND v.vote_id "
+        "NOT IN (SELECT vote_id FROM exclusions) ORDER BY f.seq"
+    )
+
+
+def beside(row: Any) -> str:
+    """The other image of a feedback's battle."""
+    return row["image_b"] if row["image_a"] == row["image_id"] else row["image_a"]
+
+
+FINDERS = {"battle": battles, "words": words, "area": areas}

@@ -29,6 +29,13 @@ class Task:
             return frozenset()
         return frozenset({"words"} if isinstance(self.row, WordsTask) else {self.row.criterion, "points"})
 
+    @property
+    def about(self) -> str | None:
+        """Which answer of the feedback it knows: "words", or the criterion whose places are known; None for a battle."""
+        if isinstance(self.row, BattleTask):
+            return None
+        return "words" if isinstance(self.row, WordsTask) else self.row.criterion
+
     def asks_of(self, battle: Battle) -> bool:
         """Whether this battle's feedback answers the task. Of words it does not where the task had another prompt then."""
         return bool(self.needs) and (isinstance(self.row, AreaTask) or battle.prompt.prompt == self.prompt.prompt)

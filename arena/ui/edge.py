@@ -279,6 +279,8 @@ def error_response(refused: Refused, *, gradio: bool = False) -> JSONResponse:
     said = str(refused).encode(errors="replace").decode()  # it may quote half a character of what came
     error: dict[str, Any] = {"code": refused.code, "message": said}
     headers = {"cache-control": "no-store"}
+    if about := getattr(refused, "about", None):
+        error["about"] = about
     retry_after = getattr(refused, "retry_after", None)
     if retry_after is not None:
         error["retry_after"] = round(retry_after, 2)

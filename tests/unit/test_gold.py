@@ -469,6 +469,7 @@ def test_what_is_read_is_what_is_judged():
     (gold(area_task("x.png", "y.png", box=[0.9, 0, 0.1, 1])), "box: left, top, right, bottom"),
     (gold(words_task("x.png", "y.png")), "`campaign.feedback` has to be required"),
     ({**gold(battle_task("x.png", "y.png")), "often": 3}, "gold.often: unknown key"),
+    (gold(battle_task("x.png", "y.png"), battle_task("y.png", "x.png")), "tasks[1]: asks the same as tasks[0]"),
 ])  # fmt: skip
 def test_mistakes_are_named_with_their_place(section, says):
     with pytest.raises(ConfigError) as caught:
