@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,9 @@ class CampaignDesk:
     def required(self) -> bool:
         return self.settings is not None and self.settings.feedback == "required"
 
-    def check(self, said: dict[str, Any], asked: FeedbackSettings) -> None:
-        """Where feedback is required, every question is to be answered. Raises BadFeedback, which names the key."""
+    def check(self, said: dict[str, Any], asked: FeedbackSettings, placed: Iterable[str] = ()) -> None:
+        """Where feedback is required, every question is to be answered, and of the criteria `placed` where: nowhere is
+        an answer. Raises BadFeedback, which names the key."""
         if not self.required:
             return
         for name in asked.criteria:
@@ -74,6 +75,9 @@ class CampaignDesk:
                 raise BadFeedback(f"{'errors' if name == 'coherence' else name}: is to be answered here.")
         if asked.words and said["misaligned_words"] is None:
             raise BadFeedback("misaligned_words: mark the words that it misses, or say that there are no mistakes.")
+        for name in placed:
+            if said[f"{name}_points"] is None:
+                raise BadFeedback(f"{name}_points: is to be answered here; [] where there is nothing to mark.")
 
     def extra(self, asked: FeedbackSettings) -> dict[str, Any]:
         """What a row of feedback says of it: null in a column that is not among `asked` was not asked for."""

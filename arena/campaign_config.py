@@ -19,6 +19,7 @@ from arena.strict import Strict, Text
 
 Asks = Literal["style", "coherence", "alignment", "words", "points"]
 ASKS: tuple[str, ...] = ("style", "coherence", "alignment", "words", "points")
+PLACED = frozenset(("coherence", "alignment"))  # of which it can be asked where
 Outcome = Literal["first", "second", "both_good", "both_bad"]
 Share = Annotated[float, Field(ge=0, le=1)]
 IMAGE_ID = re.compile(r"[0-9a-f]{32}")
@@ -67,7 +68,8 @@ class FeedbackSettings(Strict):
 
     def asks(self) -> list[str]:
         """What of all that can be asked is asked here."""
-        here = {*self.criteria, *(["words"] * self.words), *(["points"] * (self.points != "never"))}
+        places = self.points != "never" and not PLACED.isdisjoint(self.criteria)
+        here = {*self.criteria, *(["words"] * self.words), *(["points"] * places)}
         return [ask for ask in ASKS if ask in here and self.enabled]
 
     def only(self, asks: Collection[str]) -> FeedbackSettings:
@@ -129,7 +131,7 @@ class CampaignSettings(Strict):
         ):
             if twice := [ask for ask, n in Counter(asks).items() if n > 1]:
                 raise ValueError(f'{place}: "{twice[0]}" is there twice')
-            if list(asks) == ["points"]:
+            if "points" in asks and PLACED.isdisjoint(asks):
                 raise ValueError(f"{place}: points go with a rating; ask for coherence or alignment too")
         if self.asks == [] and self.feedback == "required":
             raise ValueError("feedback: is required, but `asks` asks nothing")

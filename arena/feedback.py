@@ -53,7 +53,8 @@ class FeedbackDesk:
         said, masks = self._read(vote, side, given, asked)
         about: dict[str, Any] = {}
         if self._campaign:
-            self._campaign.check(said, asked)
+            placed = [name for name in PLACES if not (asked.area or _no_places(name, said[name], asked))]
+            self._campaign.check(said, asked, placed)
             about = self._campaign.extra(asked)
         if self._gold and (judged := self._gold.judge_feedback(vote, side, dict(given), said, masks)):
             said, masks = self._read(vote, side, judged[0], ANYTHING)

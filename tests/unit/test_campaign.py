@@ -75,6 +75,29 @@ def test_every_question_is_to_be_answered(make_arena, fill, missing, says):
         arena.feedback.give(battle_id, "a", {k: v for k, v in ALL.items() if k != missing}, "ann")
 
 
+def test_where_it_is_wrong_is_to_be_answered_too_and_nowhere_is_an_answer(make_arena, fill):
+    """So that null in a column that was asked for is never a question that was passed over."""
+    arena = make_arena(campaign=REQUIRED)
+    fill(arena)
+    battle_id = vote(arena, "ann")
+    low = {**ALL, "errors": 5}
+    with pytest.raises(BadFeedback, match="coherence_points: is to be answered here"):
+        arena.feedback.give(battle_id, "a", low, "ann")
+    assert arena.feedback.give(battle_id, "a", {**low, "coherence_points": []}, "ann").coherence_points == ()
+    kept = arena.feedback.give(battle_id, "b", ALL, "ann")
+    assert kept.coherence_points is None and json.loads(kept.extra)["rated_high"] == ["coherence", "alignment"]
+    painted = make_arena(campaign=REQUIRED, feedback={"area": True})
+    assert painted.feedback.give(vote(painted, "bob"), "a", low, "bob").coherence == 1
+
+
+def test_no_points_are_asked_for_where_nothing_is_rated_that_has_places():
+    assert small_config(feedback={"criteria": ["style"]}).feedback.asks() == ["style", "words"]
+    with pytest.raises(ConfigError, match='asks for "points", but the section `feedback` does not'):
+        small_config(
+            campaign={"asks": ["coherence", "points"]}, feedback={"criteria": ["coherence"], "points": "never"}
+        )
+
+
 def test_optional_feedback_may_be_passed_over(make_arena, fill):
     arena = make_arena(campaign=OPTIONAL)
     fill(arena)
@@ -289,6 +312,8 @@ def test_guidelines_come_with_their_pictures(make_arena, tmp_path):
     ({"title": "x", "asks": ["taste"]}, 'unknown "taste"'),
     ({"title": "x", "asks": ["style", "style"]}, 'asks: "style" is there twice'),
     ({"title": "x", "asks": ["points"]}, "points go with a rating"),
+    ({"title": "x", "asks": ["style", "words", "points"]}, "asks: points go with a rating; ask for coherence or alignment"),
+    ({"title": "x", "shares": [{"asks": ["style", "points"]}]}, "shares[0].asks: points go with a rating"),
     ({"title": "x", "asks": ["style"], "shares": [{"asks": ["words"]}]}, "asks, shares: give one of them"),
     ({"title": "x", "shares": [{"asks": []}]}, "campaign.shares[0].asks"),
     ({"title": "x", "feedback": "always"}, 'campaign.feedback: unknown "always"; one of required, optional'),
