@@ -29,7 +29,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"simulate", "studio", "publisher", "restore"},
         {"hub_reader", "jobs"},
         {"served", "ray_maker", "campaign", "gold"},
-        {"check", "pace", "bank", "matchmaking", "hub", "dataset_card", "compact", "intake", "gold_record"},
+        {"check", "pace", "bank", "matchmaking", "hub", "dataset_card", "compact", "intake", "gold_record", "salvage"},
         {"hub_files", "merge", "card_figures", "costs"},
         {"backends", "ledger", "prompts", "shards"},
         {"gold_tasks", "remembered"},
