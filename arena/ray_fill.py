@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from arena.bank import Encoded
 from arena.errors import ClusterError
 from arena.fill import Bar, Forecast
-from arena.ray_maker import Maker, first_line
+from arena.ray_maker import Maker, Tally, first_line
 from arena.records import Image
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ LEFT_HERE = ("/data/", "/tests/", "/docs/", "/benchmarks/", "*.sqlite*", ".*/") 
 ROUND = 4096  # prompts that are finished with all models before the next ones are begun
 WRITERS = 8  # threads that write pictures: each waits for the disk, not for a processor
 DEATHS = 3  # of an actor over one block, after which a pass goes on without it
-LOST = 16  # blocks that a pass may go on without; should there be more, it is not the pictures
 REPLICATES = 3  # that are tried of an image before its prompt counts as one that the model does not answer
 ON_A_GPU = {"diffusers", "zerogpu"}
 
@@ -52,6 +51,21 @@ class Block:
 
     images: list[Image]
     failures: list[tuple[str, str]] = field(default_factory=list)  # (model, reason)
+
+
+class FarTally:
+    """A Tally as the makers ask it: by the handle of its actor."""
+
+    def __init__(self, actor: Any):
+        self._actor = actor
+
+    def begin(self, block: int) -> bool:
+        import ray
+
+        return ray.get(self._actor.begin.remote(block))
+
+    def end(self, block: int) -> None:
+        self._actor.end.remote(block)
 
 
 class RayFill:
@@ -78,35 +92,36 @@ class RayFill:
 
     def fill(self, wanted: Sequence[Wanted]) -> Iterator[Block]:
         """Make them, and yield what each block brought once it is on disk. What a pass did not bring is asked for
-        again as long as passes bring something; of a rejected picture the next replicate is. What a whole pass lost
-        with its actors is asked for one by one, and given up where actors die of it again. What failed stays missing,
-        for another run."""
-        waiting, lost = dict(enumerate(wanted)), set[int]()
+        again as long as passes bring something; of a rejected picture the next replicate is. Blocks that actors died of
+        are asked for one by one, and given up where actors die of them again. What failed stays missing, for another
+        run."""
+        waiting, alone = dict(enumerate(wanted)), set[int]()
         while waiting:
             before, refused = len(waiting), {}
             try:
-                for backend in sorted({self._model(one).backend for one in waiting.values()}):
-                    for table in self._made(backend, waiting, one_by_one=bool(lost)):
-                        yield self._keep(table.to_pylist(), waiting, refused)
+                for some, one_by_one in ((waiting.keys() - alone, False), (waiting.keys() & alone, True)):
+                    for backend in sorted({self._model(waiting[at]).backend for at in some}):
+                        asked = {at: waiting[at] for at in some & waiting.keys()}
+                        for table in self._made(backend, asked, one_by_one=one_by_one):
+                            yield self._keep(table.to_pylist(), waiting, refused)
             except self._ray.exceptions.RayError as error:
                 if len(waiting) == before:
                     raise ClusterError(f"the cluster made nothing: {first_line(error)}") from error
                 log.warning("a pass over the cluster was cut short, and goes on: %s", first_line(error))
             else:
-                if again := lost & waiting.keys():
+                if again := alone & waiting.keys():
                     yield Block([], [(waiting.pop(at).model, f"{2 * DEATHS} actors died of it") for at in again])
-                lost = set(waiting)
-                if lost:
-                    log.warning("actors died of %d images, which are asked for one by one", len(lost))
+                alone = set(waiting)
+                if alone:
+                    log.warning("actors died of %d images, which are asked for one by one", len(alone))
             waiting |= refused
 
     def _model(self, wanted: Wanted) -> ModelSettings:
         return self.stock.contenders[wanted.model]
 
     def _made(self, backend: str, waiting: Mapping[int, Wanted], *, one_by_one: bool) -> Iterator[pa.Table]:
-        """Blocks (`made_schema`) as actors hand them over, in any order. Actors are restarted without end, and each
-        of their blocks is tried DEATHS times: one that kills them is left out. So are those that waited on the same
-        actor, which is why `one_by_one` lets none wait."""
+        """Blocks (`made_schema`) as actors hand them over, in any order. Ray restarts actors, and gives them their blocks
+        again, without end: that one kills them is for `Tally` to see."""
         import ray.data
 
         requests = [(at, self.stock.request(one.prompt, one.model, one.replicate))
@@ -121,6 +136,7 @@ class RayFill:
             "models": models, "backend": backend, "config_dir": _there(self._config_dir),
             "memory_gb": self.config.memory_gb, "hf_token": self._token, "tokens": _tokens(models),
             "display_px": self.bank.display_px, "folder": str(self.bank.folder.resolve()) if self.shared else None,
+            "tally": self._tally(),
         }  # fmt: skip
         blocks = len(rows) if one_by_one else -(-len(rows) // how.block)
         room = sum(_room(node["Resources"], how.cpus, gpus) for node in self._ray.nodes() if node["Alive"])
@@ -128,17 +144,23 @@ class RayFill:
             log.warning("no machine has room for an actor (%g processors, %g GPUs): waiting for one", how.cpus, gpus)
         at_once = max(1, min(room, blocks, how.actors or room))  # more are added where machines join later
         pool = ray.data.ActorPoolStrategy(min_size=1, initial_size=at_once, max_size=how.actors,
-                                          max_tasks_in_flight_per_actor=1 if one_by_one else 2)  # fmt: skip
-        ray.data.DataContext.get_current().max_errored_blocks = -1 if one_by_one else LOST
+                                          max_tasks_in_flight_per_actor=2)  # fmt: skip
         dataset = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
             Maker, batch_size=None, batch_format="pyarrow", compute=pool, fn_constructor_kwargs=maker,
-            num_cpus=how.cpus, num_gpus=gpus or None, max_task_retries=DEATHS - 1)  # fmt: skip
+            num_cpus=how.cpus, num_gpus=gpus or None)  # fmt: skip
         return iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1))
+
+    def _tally(self) -> FarTally:
+        """A new tally, of one pass; on the driver's own machine, so that it is lost with the driver alone."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
+        return FarTally(self._ray.remote(Tally).options(num_cpus=0, scheduling_strategy=here).remote(DEATHS))
 
     def _keep(self, rows: list[dict[str, Any]], waiting: dict[int, Wanted], refused: dict[int, Wanted]) -> Block:
         """A block's pictures into the bank, then its records into the ledger in one commit; what is settled leaves
         `waiting`, and `refused` gets the next replicates of rejected pictures."""
-        rows = [row for row in rows if row["at"] in waiting]
+        rows = [row for row in rows if row["at"] in waiting and not row["died"]]
         good = [row for row in rows if not row["error"]]
         with ThreadPoolExecutor(WRITERS) as writers:
             list(writers.map(self._store, good))

@@ -1,7 +1,7 @@
 """What runs on the machines of a cluster: an actor with one backend, which makes pictures and writes nothing down.
 
-Whatever goes wrong with a picture is said in its row: an actor that dies of one is asked for it again, and takes others
-with it.
+Whatever goes wrong with a picture is said in its row. What an actor dies of it cannot say: that blocks are begun and
+not finished is counted by one more actor, beside the driver.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,24 +29,46 @@ log = logging.getLogger(__name__)
 GIVE_UP = 3  # failures in a row after which an actor asks a model no more
 
 
+class Tally:
+    """Whether a block may be begun (again): not where it was begun `most` times and not once finished, since it kills
+    who draws it. Blocks go by the number of their first row."""
+
+    def __init__(self, most: int):
+        self._most, self._begun = most, Counter[int]()
+
+    def begin(self, block: int) -> bool:
+        self._begun[block] += 1
+        return self._begun[block] <= self._most
+
+    def end(self, block: int) -> None:
+        del self._begun[block]
+
+
 class Maker:
     """An actor of the pool: one backend, whose weights are read at the first request; called with blocks of rows
     (at, model, prompt, seed)."""
 
     def __init__(self, models: Mapping[str, ModelSettings], backend: str, config_dir: str, memory_gb: float | None,
-                 hf_token: str | None, tokens: Mapping[str, str], display_px: int, folder: str | None):  # fmt: skip
+                 hf_token: str | None, tokens: Mapping[str, str], display_px: int, folder: str | None,
+                 tally: Tally):  # fmt: skip
         os.environ.update(tokens)
         self.models, self.display_px = models, display_px
         self.backend = make_backend(backend, config_dir=Path(config_dir), memory_gb=memory_gb, hf_token=hf_token)
         self.bank = Bank(folder, display_px=display_px) if folder else None
+        self.tally = tally
         self.failed: dict[str, int] = {}  # model -> failures in a row
 
     def __call__(self, block: pa.Table) -> pa.Table:
         import pyarrow as pa
 
-        made: list[dict[str, Any]] = []
-        for model, rows in itertools.groupby(block.to_pylist(), key=lambda row: row["model"]):
-            made += self._group(model, list(rows))
+        asked, made = block.to_pylist(), list[dict[str, Any]]()
+        first = asked[0]["at"]
+        if self.tally.begin(first):
+            for model, rows in itertools.groupby(asked, key=lambda row: row["model"]):
+                made += self._group(model, list(rows))
+        else:
+            made = [{"at": row["at"], "seed": row["seed"], "rejected": False, "died": True} for row in asked]
+        self.tally.end(first)
         return pa.Table.from_pylist(made, schema=made_schema())
 
     def _group(self, model: str, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -56,7 +79,8 @@ class Maker:
         except GenerationError:
             pictures = [None] * len(rows)
         for row, request, picture in zip(rows, requests, pictures, strict=True):
-            yield {"at": row["at"], "seed": row["seed"], "rejected": False} | self._finished(request, picture)
+            told = {"at": row["at"], "seed": row["seed"], "rejected": False, "died": False}
+            yield told | self._finished(request, picture)
 
     def _finished(self, request: Request, picture: Generated | None) -> dict[str, Any]:
         model = request.model.id
@@ -91,12 +115,13 @@ class Maker:
 
 
 def made_schema() -> pa.Schema:
-    """The columns of a finished block. A row has an `error` or the rest, and with a shared bank never any bytes."""
+    """The columns of a finished block. A row has `died` (it, or another of its block, kills actors), an `error`, or the
+    rest, and with a shared bank never any bytes."""
     import pyarrow as pa
 
     text, number = pa.string(), pa.int64()
-    return pa.schema({"at": number, "seed": number, "rejected": pa.bool_(), "error": text, "image_id": text,
-                      "data": pa.binary(), "shown": pa.binary(), "width": number, "height": number,
+    return pa.schema({"at": number, "seed": number, "rejected": pa.bool_(), "died": pa.bool_(), "error": text,
+                      "image_id": text, "data": pa.binary(), "shown": pa.binary(), "width": number, "height": number,
                       "model_revision": text, "settings": text, "seconds": pa.float64(), "hardware": text})  # fmt: skip
 
 

@@ -3,16 +3,20 @@
     pip install "ray[serve]==2.60.0"            # on every machine, beside requirements.txt
     MODEL=arena/models/tiny-unet serve run examples.ray_serve:app
 
+On a cluster that runs already, add `--address auto --working-dir .`, which sends this checkout to its machines.
+
 MODEL is a pipeline folder (at the same path on every machine) or a Hub repository, REPLICAS how many of it (1), GPUS the
 share of a GPU for each (1; 0 draws on processors), QUEUE how many requests may wait at each, BATCH how many pictures are
-drawn in one call. The contract, the errors and SERVER_TOKEN are those of server.py, whose painter each replica holds: an
-arena's row names the address of Serve's proxy, http://HOST:8000/. One application is one model; run several under
-routes of their own (`serve run --route-prefix /sdxl --name sdxl ...`), and let each row's source end with its route.
+drawn in one call: all of them as this command finds them, whatever the machines' own variables say. The contract, the
+errors and SERVER_TOKEN are those of server.py, whose painter each replica holds: an arena's row names the address of
+Serve's proxy, http://HOST:8000/. One application is one model; run several under routes of their own (`serve run
+--route-prefix /sdxl --name sdxl ...`), and let each row's source end with its route.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from ray import serve
 from starlette.requests import Request
@@ -34,8 +38,8 @@ BATCH = int(os.environ.get("BATCH", "1"))
     health_check_timeout_s=60,
 )
 class Model:
-    def __init__(self, model: str, token: str):
-        self.painter = Painter(loader(model, device="cuda" if GPUS else "cpu"), name=model, queue=QUEUE, batch=BATCH)
+    def __init__(self, model: str, token: str, *, device: str, queue: int, batch: int):
+        self.painter = Painter(loader(model, device=device), name=model, queue=queue, batch=batch)
         self.token = token
         self.painter.start()
 
@@ -51,4 +55,10 @@ class Model:
         return await answer(self.painter, self.token, request)
 
 
-app = Model.bind(os.environ.get("MODEL", "arena/models/tiny-unet"), os.environ.get("SERVER_TOKEN", ""))
+def found(model: str) -> str:
+    """A folder by its whole path, since a replica works in another folder than this command; else what it was."""
+    return str(Path(model).resolve()) if Path(model).is_dir() else model
+
+
+app = Model.bind(found(os.environ.get("MODEL", "arena/models/tiny-unet")), os.environ.get("SERVER_TOKEN", ""),
+                 device="cuda" if GPUS else "cpu", queue=QUEUE, batch=BATCH)  # fmt: skip
