@@ -4,7 +4,9 @@ A ranking is of all images of a prompt that were compared: by the pairs that an 
 pairs that it was in. Equal shares share a rank; lower is better.
 """
 
+import hashlib
 import json
+import re
 from collections import defaultdict
 
 from leaderboard.exports.base import Written, ending
@@ -41,7 +43,7 @@ def write(material, out):
         order = sorted(set(shares.values()), reverse=True)
         pair, names = prompts[key], []
         for image in shares:
-            names.append(f"images/{image}{ending(data[image])}")
+            names.append(f"images/{file_name(image)}{ending(data[image])}")
             (out / names[-1]).write_bytes(data[image])
         found[material.split(pair.prompt)].append({
             "id": str(pair.prompt_id or key), "prompt": pair.prompt, "generations": names,
@@ -51,3 +53,8 @@ def write(material, out):
         written.splits[split] = len(rows)
         (out / f"{split}.json").write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
     return written
+
+
+def file_name(image):
+    """An image's id where it is a plain name, and else a hash of it: a source may call its images what it likes."""
+    return image if re.fullmatch(r"[\w-]{1,64}", image, re.ASCII) else hashlib.sha256(image.encode()).hexdigest()[:32]

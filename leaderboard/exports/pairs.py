@@ -91,7 +91,7 @@ def pairs(votes, pictures):
     for row in range(len(votes)):
         a, b, prompt = columns["image_a"][row], columns["image_b"][row], columns["prompt"][row]
         if not prompt:
-            left_out["votes without its prompt (kept private)"] += 1
+            left_out["votes without their prompt (private, or not in the source)"] += 1
         elif not a or not b:
             left_out["votes without image ids"] += 1
         elif a not in here or b not in here:

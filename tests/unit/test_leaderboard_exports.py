@@ -390,10 +390,23 @@ def test_what_is_private_or_has_no_picture_is_counted_and_not_written(tmp_path):
     material = Material(votes_from_rows(rows), Shelf("xypq"))
     written = export(material, "pick-a-pic", tmp_path / "out")
     assert written.rows == 1
-    assert written.left_out == {"votes without its prompt (kept private)": 1, "votes without image ids": 1,
+    assert written.left_out == {"votes without their prompt (private, or not in the source)": 1, "votes without image ids": 1,
                                 "votes whose pictures are not in the source": 1}  # fmt: skip
     readme = (tmp_path / "out" / "README.md").read_text()
     assert "1 votes without image ids" in readme
+
+
+def test_no_image_is_written_beside_the_folder_whatever_it_is_called(tmp_path):
+    ids = ["../../x", "/tmp/y", "a/b", "https://example.org/c.png"]
+    votes = pair_votes("model_a", image_a=ids[0], image_b=ids[1]), pair_votes("model_b", image_a=ids[2], image_b=ids[3])
+    rows = [{name: getattr(one, name).to_pylist()[0] for name in ("prompt", "image_a", "image_b", "vote_id")}
+            | {"model_a": "m1", "model_b": "m2", "winner": OUTCOMES[one.winner[0]]} for one in votes]  # fmt: skip
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    out = tmp_path / "deep" / "er" / "out"
+    export(Material(votes_from_rows(rows), Shelf(ids)), "imagereward", out)
+    [row] = json.loads((out / "train.json").read_text())
+    assert len(set(row["generations"])) == 4 and sorted(row["ranking"]) == [1, 1, 2, 2]
+    assert sorted(path.relative_to(out).as_posix() for path in tmp_path.rglob("*.png")) == sorted(row["generations"])
 
 
 def test_an_export_never_overwrites(tmp_path, material):
