@@ -225,8 +225,8 @@ class Counts:
             return sum(n > 0 for n in self.of.values())
 
     def ranking(self, voter: str, named: set[str]) -> dict[str, Any]:
-        """The voters with most answers among those who agreed to be named, and how many others there are. Equal answers
-        have equal places."""
+        """The voters with most answers among those who agreed to be named, this one always where they did, and how many
+        others there are. Equal answers have equal places."""
         with self._lock:
             listed = [
                 (n, self._names[who], who)
@@ -236,7 +236,7 @@ class Counts:
             everybody = sum(n > 0 for n in self.of.values())
         listed.sort(key=lambda row: (-row[0], row[1]))
         rows = [{"place": 1 + sum(other > n for other, _, _ in listed), "name": name, "answers": n, "you": who == voter}
-                for n, name, who in listed[:RANKED]]  # fmt: skip
+                for at, (n, name, who) in enumerate(listed) if at < RANKED or who == voter]  # fmt: skip
         return {"named": rows, "others": everybody - len(rows)}
 
     def _begin(self) -> None:

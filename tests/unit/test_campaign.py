@@ -274,6 +274,23 @@ def test_only_who_agreed_is_named(make_arena, fill):
     assert "ranking" not in quiet.campaign.progress("ann")
 
 
+def test_who_is_named_finds_themselves_below_the_first(make_arena, fill, monkeypatch):
+    monkeypatch.setattr("arena.campaign.RANKED", 2)
+    arena = make_arena(campaign=OPTIONAL)
+    fill(arena)
+    for voter, votes in (("ann", 3), ("bob", 2), ("cy", 1), ("dee", 1)):
+        arena.set_named(voter, True)
+        for _ in range(votes):
+            vote(arena, voter, signed_in=True, user_name=voter.title())
+    told = {voter: arena.campaign.progress(voter)["ranking"] for voter in ("ann", "dee", "eve")}
+    assert [(row["place"], row["name"], row["you"]) for row in told["dee"]["named"]] == [
+        (1, "Ann", False), (2, "Bob", False), (3, "Dee", True)]  # fmt: skip
+    assert (
+        [row["name"] for row in told["ann"]["named"]] == [row["name"] for row in told["eve"]["named"]] == ["Ann", "Bob"]
+    )
+    assert (told["dee"]["others"], told["ann"]["others"]) == (1, 2)
+
+
 def test_what_is_erased_is_not_counted_any_more(make_arena, fill):
     arena = make_arena(campaign=OPTIONAL)
     fill(arena)

@@ -157,7 +157,7 @@ function fillProgress() {
 }
 
 function buildRanking({ named, others }) {
-  const unnamed = !others ? '' : named.length ? `${count(others, 'more voter')} without a name.` : `${count(others, 'voter')} so far, none by name.`;
+  const unnamed = !others ? '' : named.length ? `${count(others, 'more voter')} not named here.` : `${count(others, 'voter')} so far, none by name.`;
   const how = canSignIn() ? 'Sign in and agree on the About page to be named here.' : '';
   return [el('h3', {}, 'Who takes part'),
     named.length ? el('ol.ia-ranking', {}, ...named.map((row) => el('li', { class: row.you ? 'you' : null, 'aria-current': row.you ? 'true' : null },
