@@ -92,7 +92,7 @@ ABOUT_COLUMNS = {
     "reason": ", ".join(f"`{code}` ({why})" for code, why in EXCLUSION_REASONS.items()),
     "extra": "JSON: what has no column of its own; in votes voter_name, the user name of a voter who signed in and "
     "agreed to be named, and gold, the right outcome where that was known, or any where it was known of the feedback (such "
-    "votes are no results); in feedback gold likewise, asked, what this voter was asked for, revealed, true where the voter knew the models' names by then, and coherence_mask and "
+    "votes are no results); in feedback gold likewise, asked, what this voter was asked for, rated_high, the criteria that were rated too high for places to be asked, revealed, true where the voter knew the models' names by then, and coherence_mask and "
     "alignment_mask, painted areas as run lengths over the rows of a grid from the top left, beginning with those not "
     "painted",
 }
