@@ -9,6 +9,7 @@ import numpy as np
 
 STEEPEST = 12.0  # log odds of a unit of a covariate: steeper is a coefficient on its way to infinity
 MOST_STEPS = 60
+IN_DOUBT = 1e-3  # votes
 BLOCK = 4096  # clusters whose scores are held at once
 
 
@@ -66,6 +67,8 @@ def fit(design):
         gradient = design.summed(design.weight * (design.score - expected))
         information = design.products(design.weight * expected * (1.0 - expected))
         if np.abs(gradient).max() < 1e-10 * total:
+            if _runs_away(design, information, shift):
+                return None, information
             parameters[: design.models] -= parameters[: design.models].mean()
             return parameters, information
         regular = information + np.outer(shift, shift) * (np.trace(information) / size**2)
@@ -80,6 +83,22 @@ def fit(design):
         if np.abs(parameters[design.models :]).max(initial=0.0) > STEEPEST:
             return None, information
     return None, information
+
+
+def _runs_away(design, information, shift):
+    """Whether the likelihood grows without end in some direction (separated votes: Albert & Anderson 1984), although its
+    slope is too small to be seen: no vote that the direction tells apart is left in doubt, while a single vote against
+    it would leave about one."""
+    ridge = np.outer(shift, shift)
+    try:
+        root = np.linalg.inv(np.linalg.cholesky(design.products(design.weight) + ridge))
+    except np.linalg.LinAlgError:
+        return False
+    _, vectors = np.linalg.eigh(root @ (information + ridge) @ root.T)
+    direction = root.T @ vectors[:, 0]
+    reach = np.abs(design.log_odds(direction)).max(initial=0.0)
+    doubt = float(direction @ information @ direction)
+    return reach > 0 and doubt < IN_DOUBT * design.weight.mean() * reach**2
 
 
 def logistic(log_odds):

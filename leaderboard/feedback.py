@@ -7,7 +7,7 @@ is counted by reason in `left_out`: feedback on a vote that does not count has t
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -67,6 +67,26 @@ class Feedback:
 
     def __len__(self):
         return len(self.scores)
+
+    def without(self, rows, reason):
+        """All but these rows (a mask [n]), which are counted as left out for this reason."""
+        if not rows.any():
+            return self
+        kept = np.flatnonzero(~rows)
+        place = dict(zip(kept.tolist(), range(len(kept)), strict=True))
+        cut = {part.name: getattr(self, part.name) for part in fields(self)}
+        cut = {name: column.take(kept).compact() if isinstance(column, Coded) else column[kept]
+               for name, column in cut.items() if isinstance(column, Coded | np.ndarray)}  # fmt: skip
+        return replace(
+            self,
+            **cut,
+            words=self.words.where(kept),
+            points={kind: points.where(kept) for kind, points in self.points.items()},
+            painted={kind: {place[row]: area for row, area in areas.items() if row in place}
+                     for kind, areas in self.painted.items()},
+            faultless={kind: column[kept] for kind, column in self.faultless.items()},
+            left_out=self.left_out | {reason: int(rows.sum())},
+        )  # fmt: skip
 
 
 def read_feedback(source, mode=MAIN_MODE):

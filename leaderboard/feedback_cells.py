@@ -21,6 +21,13 @@ class Given:
     row: np.ndarray
     value: np.ndarray
 
+    def where(self, rows):
+        """Of these rows alone, int64 ascending."""
+        place = np.full(len(self.asked), -1)
+        place[rows] = np.arange(len(rows))
+        kept = place[self.row] >= 0
+        return Given(self.asked[rows], place[self.row[kept]], self.value[kept])
+
 
 def ratings(column, name, rows):
     """float64 [n]; refuses what is no whole number from 1 to 5."""

@@ -96,10 +96,10 @@ def drawn(votes):
     chance = none if votes.pair_probability is None else votes.pair_probability()
     known = ~np.isnan(chance)
     count = int(known.sum())
-    settling, asked = _settling(votes)
+    late, asked = settling(votes)
     if not count:
-        every = _with_mean_one(np.where(settling, 0.0, 1.0))
-        return Drawn(every, 0, None, None, 0, _worth(every), True, int(settling.sum()), asked)
+        every = _with_mean_one(np.where(late, 0.0, 1.0))
+        return Drawn(every, 0, None, None, 0, _worth(every), True, int(late.sum()), asked)
     inverse = 1.0 / chance[known]
     weight = inverse / inverse.mean()
     clipped = int((weight > MOST).sum())
@@ -107,13 +107,13 @@ def drawn(votes):
     every[known] = np.minimum(weight, MOST)
     every[known] /= every[known].mean()
     if asked is not None:
-        every = _with_mean_one(np.where(settling, 0.0, every))
+        every = _with_mean_one(np.where(late, 0.0, every))
     low, high = float(chance[known].min()), float(chance[known].max())
     alike = bool((np.abs(inverse - np.round(inverse)) < 1e-6 * inverse).all())
-    return Drawn(every, count, low, high, clipped, _worth(every), alike, int(settling.sum()), asked)
+    return Drawn(every, count, low, high, clipped, _worth(every), alike, int(late.sum()), asked)
 
 
-def _settling(votes):
+def settling(votes):
     """(bool [n]: the votes of voters who came because earlier ones on the same pair of images had disagreed; how many
     voters every pair had anyway, or None where nobody came for that)."""
     mask = np.zeros(len(votes), bool)

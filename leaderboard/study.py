@@ -187,4 +187,5 @@ class Study:
             seed=self.seed,
             clusters=self.clusters,
             voter_cap=self.voter_cap,
+            sampling=self.sampling,
         )

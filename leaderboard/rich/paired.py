@@ -6,6 +6,7 @@ the ratings.
 """
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -60,7 +61,8 @@ class Effect:
 @dataclass(frozen=True)
 class Explained:
     """`effects` largest first, one a criterion that was asked; all together explain `share` of the deviance of `votes`
-    votes by `voters` voters, and name the winner of `right` of the decided ones. `refused`: why there are none, or ''."""
+    votes by `voters` voters, and name the winner of `right` of the decided ones. `refused`: why there are none, or ''.
+    `apart` are criteria that too few voters rated together with these, or in which no two images differed."""
 
     effects: tuple
     share: float | None
@@ -68,6 +70,7 @@ class Explained:
     votes: int
     voters: int
     refused: str = ""
+    apart: tuple = ()
 
 
 def paired(feedback):
@@ -116,14 +119,19 @@ def board(feedback, pairs, criterion, seed=0, clusters=AUTO, voter_cap=None):
 def explained(feedback, pairs):
     """The Explained votes: log odds of side a = gamma + sum of beta_c (rating of a - rating of b on c), gamma for standing
     on side a; draws count half. Intervals are sandwiches that take the votes of one voter together (Liang & Zeger
-    1986), with Student's t; of one voter alone, they speak of that voter."""
-    known = pairs.winner != UNKNOWN
-    asked = [at for at in range(len(CRITERIA)) if np.isfinite(feedback.scores[:, at]).any()]
-    difference = feedback.scores[pairs.a][:, asked] - feedback.scores[pairs.b][:, asked]
-    known &= np.isfinite(difference).all(axis=1)
-    a, b, difference = pairs.a[known], pairs.b[known], difference[known]
+    1986), and those on one prompt, whose images have more to them than was rated, with Student's t; of one voter or one
+    prompt alone, they speak of those."""
+    told = pairs.winner != UNKNOWN
+    a, b = pairs.a[told], pairs.b[told]
+    difference = feedback.scores[a] - feedback.scores[b]
+    rated = [at for at in range(len(CRITERIA)) if np.isfinite(feedback.scores[:, at]).any()]
+    differ = [at for at in rated if np.nan_to_num(difference[:, at]).any()]
+    asked = _together_rated(np.isfinite(difference), differ)
+    known = np.isfinite(difference[:, asked]).all(axis=1)
+    a, b, difference = a[known], b[known], difference[known][:, asked]
     voters = len(np.unique(feedback.voter.codes[a])) if len(a) else 0
-    found = Explained((), None, None, len(a), voters)
+    apart = tuple(CRITERIA[at] for at in rated if at not in asked)
+    found = Explained((), None, None, len(a), voters, apart=apart)
     if not asked or len(a) < VOTES_EACH * (len(asked) + 1):
         few = f"{VOTES_EACH} votes with both images rated are needed for each criterion and for the side"
         return replace(found, refused=few)
@@ -131,13 +139,12 @@ def explained(feedback, pairs):
     x = np.column_stack([np.ones(len(a)), difference])
     side = np.zeros(len(a), np.int64)
     design = Design(side, side, score, np.ones(len(a)), x, 1)
-    cluster = feedback.voter.codes[a].astype(np.int64)
-    cluster = np.where(cluster < 0, len(a) + np.arange(len(a)), cluster) if voters > 1 else np.arange(len(a))
-    plain = _estimated(design, cluster)
+    ways = _together(feedback, a)
+    plain = _estimated(design, ways)
     if plain is None:
         why = "the ratings decide the votes alone, or follow from one another: no effect has a finite value"
         return replace(found, refused=why)
-    held = _with_models(feedback, a, b, score, x, cluster)
+    held = _with_models(feedback, a, b, score, x, ways)
     beta, deviation, degrees = plain
     least, best = _deviance(design, [0]), _deviance(design, range(x.shape[1]))
     effects = []
@@ -160,12 +167,34 @@ def explained(feedback, pairs):
                    right=float(named.mean()) if decided.any() else None)  # fmt: skip
 
 
-def _estimated(design, cluster):
+def _together_rated(known, rated):
+    """Of the criteria that were `rated`, the most that enough votes have all of; `known` bool [n, criteria] is where both
+    images have a rating. With as many, those that more votes have. All where no vote has enough of any."""
+    for size in range(len(rated), 0, -1):
+        kinds = [list(kind) for kind in combinations(rated, size)]
+        votes = [int(known[:, kind].all(axis=1).sum()) for kind in kinds]
+        if max(votes) >= VOTES_EACH * (size + 1):
+            return kinds[votes.index(max(votes))]
+    return rated
+
+
+def _together(feedback, rows):
+    """The clusters, int64 [n] each, of the votes behind these rows: by voter, and by prompt; a vote without one stands
+    alone. Without a way in which there is one cluster only; then of single votes, where nothing is left."""
+    found, alone = [], np.arange(len(rows))
+    for column in (feedback.voter, feedback.prompt_id):
+        codes = column.codes[rows].astype(np.int64)
+        codes = np.where(codes < 0, len(column.names) + alone, codes)
+        if len(codes) and codes.min() < codes.max():
+            found.append(codes)
+    return found or [alone]
+
+
+def _estimated(design, ways):
     """(coefficients, standard errors, degrees of freedom), each [E], of the covariates; None where they are not finite.
 
-    A sandwich with the votes of one `cluster` [n] taken together, each cluster's score as if the fit had been made
-    without it (CR3 of Bell & McCaffrey 2002): divided by 1 - h along the directions in which it has the leverage h, at
-    most MOST_LEVERAGE. Degrees of freedom are fewer where a few clusters dominate (after Pan & Wall 2002).
+    A sandwich with the votes of one cluster taken together, in each of one or two `ways` [n]: V(voter) + V(prompt) -
+    V(both), not below either (Cameron, Gelbach & Miller 2011), the degrees of freedom joined after Satterthwaite (1946).
     """
     parameters, _ = fit(design)
     if parameters is None:
@@ -182,22 +211,41 @@ def _estimated(design, cluster):
     if np.linalg.matrix_rank(information, hermitian=True) < len(information):
         return None
     root = np.linalg.inv(np.linalg.cholesky(information))
-    z = z @ root.T  # in these units the information is 1
+    z, residual = z @ root.T, design.score - chance  # in these units the information is 1
+    ways = [*ways, np.unique(np.stack(ways), axis=1, return_inverse=True)[1]] if len(ways) > 1 else ways
+    parts = [_spread(z, weight, residual, codes, root[:, first:]) for codes in ways]
+    variance, degrees = parts[0]
+    if len(parts) > 1:
+        (one, one_degrees), (other, other_degrees), (both, _) = parts
+        variance = np.maximum(np.maximum(one, other), one + other - both)
+        joined = variance**2 / np.maximum(one**2 / one_degrees + other**2 / other_degrees, 1e-300)
+        degrees = np.clip(joined, np.minimum(one_degrees, other_degrees), one_degrees + other_degrees)
+    return parameters[design.models :], np.sqrt(variance), degrees
+
+
+def _spread(z, weight, residual, cluster, root):
+    """(variances, degrees of freedom), each [E], with the votes of one `cluster` [n] taken together, each cluster's score
+    as if the fit had been made without it (CR3 of Bell & McCaffrey 2002): divided by 1 - h along the directions in which
+    it has the leverage h, at most MOST_LEVERAGE. Degrees of freedom are fewer where a few clusters dominate (after Pan &
+    Wall 2002)."""
     order = np.argsort(cluster, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(cluster[order])) + 1)
-    moved = np.empty((len(parts), z.shape[1]))
+    leverage = np.minimum(weight * (z**2).sum(axis=1), MOST_LEVERAGE)
+    alone = z * (residual / (1.0 - leverage))[:, None]  # of clusters of a single vote, with no loop
+    moved = alone[[part[0] for part in parts]]
     for at, part in enumerate(parts):
+        if len(part) == 1:
+            continue
         own = z[part]
         leverage, vectors = np.linalg.eigh(own.T @ (own * weight[part, None]))
-        score = vectors.T @ (own.T @ (design.score[part] - chance[part]))
-        moved[at] = vectors @ (score / (1.0 - np.minimum(leverage, MOST_LEVERAGE)))
-    square = (moved @ root)[:, first:] ** 2
+        moved[at] = vectors @ ((vectors.T @ (own.T @ residual[part])) / (1.0 - np.minimum(leverage, MOST_LEVERAGE)))
+    square = (moved @ root) ** 2
     variance = square.sum(axis=0)
     degrees = 3.0 * variance**2 / np.maximum((square**2).sum(axis=0), 1e-300)
-    return parameters[design.models :], np.sqrt(variance), np.clip(degrees, 1.0, max(len(parts) - 1.0, 1.0))
+    return variance, np.clip(degrees, 1.0, max(len(parts) - 1.0, 1.0))
 
 
-def _with_models(feedback, a, b, score, x, cluster):
+def _with_models(feedback, a, b, score, x, ways):
     """As _estimated, with a strength for each model, over the votes among models that can be compared; None for few."""
     models = len(feedback.model.names)
     first, second = feedback.model.codes[a].astype(np.int64), feedback.model.codes[b].astype(np.int64)
@@ -212,7 +260,7 @@ def _with_models(feedback, a, b, score, x, cluster):
         return None
     design = Design(place[first[inside]], place[second[inside]], score[inside], np.ones(int(inside.sum())), x[inside],
                     len(members))  # fmt: skip
-    return _estimated(design, cluster[inside])
+    return _estimated(design, [codes[inside] for codes in ways])
 
 
 def _deviance(design, columns):

@@ -7,7 +7,8 @@ import numpy as np
 from leaderboard.feedback_formats import CRITERIA
 from leaderboard.rich.scores import HIGHEST, LOWEST
 
-OVERALL = "overall"  # of one voter's ratings of an image, the mean of those that were given
+OVERALL = "overall"  # of one voter's ratings of an image, the mean of those that were given (see rich.values)
+SAME = 1e-9  # means that differ by less are one, but for rounding
 SHOWN = (*CRITERIA, OVERALL)
 
 
@@ -87,7 +88,7 @@ class ImageFeedback:
 def score_of(plain, heavy, at, norm, images):
     """The Score in place `at` of two scores.Means, without and with trust; `norm` is (lowest, highest), or Nones."""
     mean, spread = known(plain.mean[at]), None
-    if norm[0] is not None and norm[1] > norm[0]:
+    if norm[0] is not None and norm[1] - norm[0] > SAME:
         spread = norm[1] - norm[0]
     return Score(
         mean,

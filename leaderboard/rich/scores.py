@@ -95,9 +95,25 @@ def pairs(first, second):
     return first.astype(np.int64) * (int(second.max(initial=-1)) + 1) + second
 
 
+def distinct(code, other, size):
+    """int64 [size]: how many different values of `other` [n] each code [n] has."""
+    return np.bincount(np.unique(np.stack([code, other]), axis=1)[0], minlength=size)
+
+
+def others(values, weight, code, within, size):
+    """float64 [size]: the mean of the rows of the same group that have another code, NaN where there are none."""
+    groups = int(within.max(initial=0)) + 1
+    home = np.zeros(size, np.int64)
+    home[code] = within
+    parts = []
+    for column in (weight * values, weight):
+        parts.append(np.bincount(within, column, groups)[home] - np.bincount(code, column, size))
+    return np.where(parts[1] > 1e-9, parts[0] / np.where(parts[1] > 1e-9, parts[1], 1.0), np.nan)
+
+
 def _bounded(mean, values):
-    """No mean beyond the values, not even by rounding."""
-    return np.clip(mean, values.min(), values.max()) if len(values) else mean
+    """No mean beyond the values, not even by rounding, nor beyond the scale."""
+    return np.clip(mean, max(values.min(), LOWEST), min(values.max(), HIGHEST)) if len(values) else mean
 
 
 def _spread(score, share, group, groups, codes):

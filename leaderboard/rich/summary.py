@@ -11,12 +11,15 @@ from leaderboard.feedback_formats import CRITERIA
 from leaderboard.gold import gold_weights
 from leaderboard.rich import alpha, heatmaps, paired, scores, words
 from leaderboard.rich.records import OVERALL, ImageFeedback, ModelFeedback, ModelScores, known, score_of
+from leaderboard.rich.values import values_of, voters_of
+from leaderboard.sampling import AS_SERVED, REWEIGHTED, settling
 from leaderboard.tally import UNGROUPED
 from leaderboard.votes import votes_from_rows
 
 BOTH = "both"
 SHRUNK = 3.0  # voters of the model's mean that an image's place among worst and best begins with
 FEW_IMAGES = 12
+SETTLING = "settles"  # why feedback is left out where pairs are to count alike
 
 
 def of(source, votes=None, pictures=None, **options):
@@ -38,18 +41,31 @@ def of(source, votes=None, pictures=None, **options):
 class Rich:
     """`feedback` is checked Feedback; `votes` checked Votes of the same source, for trust, or None; `pictures` tell the
     images' sizes, or None: then they are taken for squares; `trust` {voter: weight} in place of what the gold tasks
-    among votes and feedback say; `by` a grouping as in votes.GROUPINGS; the rest is as for board.build."""
+    among votes and feedback say; `by` a grouping as in votes.GROUPINGS; the rest is as for board.build. With the sampling
+    `reweighted` feedback on votes that settled a disagreement is left out, as those votes are."""
 
     def __init__(self, feedback, votes=None, *, pictures=None, trust=None, by="category", seed=0, clusters=AUTO,
-                 voter_cap=None):  # fmt: skip
+                 voter_cap=None, sampling=AS_SERVED):  # fmt: skip
         self.feedback = feedback
         self._votes = votes_from_rows([]) if votes is None else votes
+        if sampling == REWEIGHTED:
+            self.feedback = feedback.without(self._settling(), SETTLING)
         self._pictures, self._trust, self.by = pictures, trust, by
         self.seed, self._clusters, self._voter_cap = seed, clusters, voter_cap
 
     def __len__(self):
         """How many rows of feedback count."""
         return len(self.feedback)
+
+    @cached_property
+    def settling(self):
+        """How many rows go with votes that were asked for because earlier voters of a pair of images had disagreed."""
+        return int(self._settling().sum())
+
+    def _settling(self):
+        late, _ = settling(self._votes)
+        ids = set(self._votes.vote_id.take(late).to_pylist()) - {None}
+        return np.array([name in ids for name in self.feedback.vote.names] + [False])[self.feedback.vote.codes]
 
     # -- models ---------------------------------------------------------------------------------------------------
 
@@ -104,10 +120,10 @@ class Rich:
             plain = scores.once(feedback.image.codes[rows], self._voter[rows])
             found = [scores.clustered(values[rows], weight, pick[0], len(models), pick[1], pick[2])
                      for weight in (plain, plain * self._weight[rows])]  # fmt: skip
-            others = _others(values[rows], plain, pick[0], within[rows], len(models))
-            means[name] = (*found, others, _distinct(pick[0], feedback.image.codes[rows], len(models)))
+            others = scores.others(values[rows], plain, pick[0], within[rows], len(models))
+            means[name] = (*found, others, scores.distinct(pick[0], feedback.image.codes[rows], len(models)))
         rows = np.bincount(code, minlength=len(models))
-        images, voters = (_distinct(code, part, len(models)) for part in (feedback.image.codes, self._voter))
+        images, voters = (scores.distinct(code, part, len(models)) for part in (feedback.image.codes, self._voter))
         parts = []
         for at, (model, group) in enumerate(zip(models, groups, strict=True)):
             score = {name: score_of(plain, heavy, at, self.norms[name], int(count[at]))
@@ -252,18 +268,13 @@ class Rich:
 
     @cached_property
     def _voter(self):
-        """int64 [n]: each row's voter; one who is not known stands alone."""
-        codes = self.feedback.voter.codes.astype(np.int64)
-        alone = codes < 0
-        return np.where(alone, len(self.feedback.voter.names) + np.cumsum(alone) - 1, codes)
+        """int64 [n]: each row's voter (values.voters_of)."""
+        return voters_of(self.feedback)
 
     @cached_property
     def _values(self):
-        """{criterion or "overall": float64 [n]}."""
-        found = {name: self.feedback.scores[:, at] for at, name in enumerate(CRITERIA)}
-        given = np.isfinite(self.feedback.scores)
-        total = np.where(given, self.feedback.scores, 0.0).sum(axis=1)
-        return found | {OVERALL: np.where(given.any(axis=1), total / np.maximum(given.sum(axis=1), 1), np.nan)}
+        """{criterion or "overall": float64 [n]} (values.values_of)."""
+        return values_of(self.feedback)
 
     @cached_property
     def _image_means(self):
@@ -341,19 +352,3 @@ def _mean(part, unknown):
 def _cell(column, row):
     code = column.codes[row]
     return column.names[code] if code >= 0 else None
-
-
-def _distinct(code, other, size):
-    """int64 [size]: how many different values of `other` [n] each code [n] has."""
-    return np.bincount(np.unique(np.stack([code, other]), axis=1)[0], minlength=size)
-
-
-def _others(values, weight, code, within, size):
-    """float64 [size]: the mean of the rows of the same group that have another code, NaN where there are none."""
-    groups = int(within.max(initial=0)) + 1
-    home = np.zeros(size, np.int64)
-    home[code] = within
-    parts = []
-    for column in (weight * values, weight):
-        parts.append(np.bincount(within, column, groups)[home] - np.bincount(code, column, size))
-    return np.where(parts[1] > 1e-9, parts[0] / np.where(parts[1] > 1e-9, parts[1], 1.0), np.nan)

@@ -108,7 +108,11 @@ def answers(feedback, weight):
     marked[starts[feedback.words.row[known]] + feedback.words.value[known]] = 1.0
     row = np.repeat(asked, lengths)
     real = word >= 0
-    return Answers(row[real], word[real], marked[real], weight[row[real]], tuple(place))
+    # A word that a prompt has twice is missed where either is marked: one answer.
+    key, owner = np.unique(row[real] * (len(place) + 1) + word[real], return_inverse=True)
+    said = np.bincount(owner, marked[real], len(key)) > 0
+    row, word = np.divmod(key, len(place) + 1)
+    return Answers(row, word, said.astype(float), weight[row], tuple(place))
 
 
 def missed(feedback, weight, trust, voter, fewest=FEWEST_ASKED):

@@ -3,13 +3,14 @@
 from leaderboard.columns import plural
 from leaderboard.feedback_formats import CRITERIA
 from leaderboard.rich import OVERALL, SHOWN
+from leaderboard.rich.values import asked_apart
 from leaderboard.sheet import Column, Sheet
 
 ABOUT = {
     "style": "Mean rating of style, 1 to 5",
     "coherence": "Mean rating of coherence, 1 (many errors) to 5 (none)",
     "alignment": "Mean rating of how well the image follows its prompt, 1 to 5",
-    OVERALL: "Mean over each voter's ratings of an image, whatever was rated",
+    OVERALL: "Mean over each voter's ratings of an image",
 }
 BOUNDS = {"lower": ("from", "Lower"), "upper": ("to", "Upper")}
 LIKE_THESE = "95% interval, for voters and prompts like these"
@@ -52,6 +53,15 @@ def notes_of(rich):
         notes.append(f"{len(feedback):,} of {plural(feedback.total, 'row counts', 'rows count')}; left out: {left}.")
     if shown := int(feedback.revealed.sum()):
         notes.append(f"{plural(shown, 'row was', 'rows were')} given after the models' names were shown.")
+    if asked_apart(feedback):
+        notes.append(
+            "Voters were asked for different criteria: overall takes off how much lower or higher each criterion is rated."
+        )
+    if late := rich.settling:
+        notes.append(
+            f"{plural(late, 'row goes', 'rows go')} with votes that settle a disagreement, so that images of near pairs count "
+            "more often; --sampling reweighted leaves them out."
+        )
     if alone := int((feedback.voter.codes < 0).sum()):
         notes.append(f"{plural(alone, 'row has', 'rows have')} no voter; each is taken as another voter's.")
     return tuple(notes)

@@ -55,7 +55,7 @@ def explained(study):
             "and the side held equal.",
             "signed",
         ),
-        Column("effect_lower", "from", "Lower end of the effect's 95% interval; votes of one voter are taken together.", "signed"),
+        Column("effect_lower", "from", "Lower end of the effect's 95% interval; votes of one voter, and on one prompt, are taken together.", "signed"),
         Column("effect_upper", "to", "Upper end of the effect's 95% interval.", "signed"),
         Column("p", "p", "Two-sided p-value of no effect.", "p"),
         Column("spread", "usual difference", "Standard deviation of the difference of two images' ratings.", "number"),
@@ -76,6 +76,10 @@ def explained(study):
         notes.append(
             f"From {votes} with both images rated; all criteria together explain {found.share:.1%} of the deviance."
         )
+        if found.apart:
+            notes.append(
+                f"Without {' and '.join(found.apart)}: too few voters rated it together with these, or no two images differed."
+            )
         if found.right is not None:
             notes.append(f"They name the winner of {found.right:.1%} of the decided battles.")
         notes.append("Who gave the vote gave the ratings after it, so an effect is no proof of a cause.")

@@ -65,6 +65,45 @@ def test_normalised_scores_run_from_the_worst_image_to_the_best():
     assert Rich(feedback_from_rows(rows[:1])).image("i").scores["style"].normalised is None, "nothing spans"
 
 
+def test_means_that_differ_by_rounding_alone_span_nothing():
+    """0.1 + 0.2 is not 0.3: images whose voters say the same have one mean, and no worst or best."""
+    same = [said(image, f"u{at}", style=3, coherence=2, alignment=5) for image in "ij" for at in range(7)]
+    same += [said("k", "u0", style=3, coherence=2, alignment=5, battle_id=f"b{at}") for at in range(3)]
+    found = Rich(feedback_from_rows(same), trust={"u0": 0.3, "u1": 0.7})
+    for image in "ijk":
+        assert all(score.normalised is None for score in found.image(image).scores.values())
+
+
+ASKED_STYLE, ASKED_COHERENCE = ('{"asked":["style"]}', '{"asked":["coherence"]}')
+
+
+def test_who_was_asked_what_does_not_decide_which_image_is_worse():
+    """Coherence is rated two points lower. Image i was seen by those who were asked for it, j by the others: overall they
+    are as good as each other. Where all were asked the same, or the rows do not say, overall is the plain mean."""
+    rows = [said("i", f"u{at}", coherence=2, extra=ASKED_COHERENCE) for at in range(6)]
+    rows += [said("j", f"v{at}", style=4, extra=ASKED_STYLE, model="n") for at in range(6)]
+    found = Rich(feedback_from_rows(rows))
+    assert found.image("i").scores["overall"].mean == found.image("j").scores["overall"].mean == 3.0
+    assert any(
+        "asked for different criteria" in note
+        for note in SHEETS["scores"](Study(votes_from_rows([]), feedback=found)).notes
+    )
+    plain = Rich(feedback_from_rows([row | {"extra": None} for row in rows]))
+    assert (plain.image("i").scores["overall"].mean, plain.image("j").scores["overall"].mean) == (2.0, 4.0)
+    both = [said("k", "w", style=5, coherence=1, extra='{"asked":["style","coherence"]}')]
+    with_both = Rich(feedback_from_rows([*rows, *both]))
+    assert with_both.image("k").scores["overall"].mean == pytest.approx(3 + ((5 - 29 / 7) + (1 - 13 / 7)) / 2)
+    high = [said("l", "z", coherence=5, extra=ASKED_COHERENCE)]
+    assert Rich(feedback_from_rows([*rows, *high])).image("l").scores["overall"].mean == 5.0, "within the scale"
+
+
+def test_one_who_is_not_known_is_one_voter_of_their_battle():
+    rows = [{"image_id": image, "model": "m", "style": rating, "prompt_id": "p", "battle_id": battle}
+            for image, rating, battle in (("i", 1, "b"), ("j", 2, "b"), ("i", 3, "c"), ("j", 4, None), ("i", 5, None))]  # fmt: skip
+    found = Rich(feedback_from_rows(rows))
+    assert found.models()[0].voters == 4 and found.image("i").voters == 3
+
+
 def test_trust_weighs_voters_and_comes_from_gold_tasks():
     rows = [
         said("i", "good", style=5),
@@ -213,6 +252,13 @@ def test_words_of_an_image_are_counted_by_voter():
     assert red.trusted == pytest.approx(1.5 / 2.5) and cat.trusted == pytest.approx(0.5 / 2.5)
     assert 0 < red.lower < red.share < red.upper < 1
     assert found.image("i").no_mistakes == 1 and found.image("i").asked_words == 3
+
+
+def test_a_word_that_a_prompt_has_twice_is_one_answer():
+    rows = [said("i", f"u{at}", prompt="a cat on a Cat", misaligned_words=[1] if at % 2 else [1, 4] if at == 0 else [4] if at < 5 else [])
+            for at in range(12)]  # fmt: skip
+    (cat,) = [word for word in Rich(feedback_from_rows(rows)).missed_words if word.word == "cat"]
+    assert (cat.answers, cat.marked) == (12, 9) and cat.share == pytest.approx(9 / 12)
 
 
 @pytest.mark.parametrize(("word", "wanted"), [("Cat,", "cat"), ("\"neon\"", "neon"), ("—", ""), ("it's", "it's"),

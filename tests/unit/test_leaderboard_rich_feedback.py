@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from leaderboard import errors
 from leaderboard.feedback import feedback_from_rows, read_feedback
 from leaderboard.rich import Rich
-from leaderboard.votes import OUTCOMES, read_votes
+from leaderboard.sheets import SHEETS
+from leaderboard.study import Study
+from leaderboard.votes import OUTCOMES, read_votes, votes_from_rows
 from tests.leaderboard_feedback import world, write, write_ledger
 
 MADE = world(votes=120, prompts=8, voters=10)
@@ -135,6 +138,8 @@ VOTE = {"vote_id": "v", "battle_id": "b", "voter": "u", "mode": "anonymous", "mo
     ([given(extra='{"gold":true}')], VOTE, {"gold": 1}),
     ([given(battle_id="b")], VOTE | {"model_b": "m"}, {"self_battle": 1}),
     ([given(battle_id="")], VOTE, {}),
+    ([given(battle_id="none", extra='{"gold":true}')], VOTE, {"no_vote": 1}),
+    ([given(battle_id="b", voter="somebody", extra='{"gold":{"task":"t","right":true}}')], VOTE, {"another_voter": 1}),
 ])  # fmt: skip
 def test_every_row_that_does_not_count_is_counted_with_its_reason(rows, vote, left_out):
     found = feedback_from_rows(rows, [vote])
@@ -167,3 +172,47 @@ def test_null_says_not_asked_and_an_empty_list_says_no_mistakes():
     )
     assert found.words.asked.tolist() == [False, True, True] and not len(found.words.row)
     assert not found.points["coherence"].asked.any()
+
+
+def test_an_excluded_answer_to_a_known_task_says_nothing_of_its_voter():
+    rows = [given(battle_id="b", extra='{"gold":{"task":"t","right":false}}')]
+    vote = VOTE | {"extra": '{"gold":"any"}'}
+    excluded = [{"vote_id": "v", "reason": "moderation", "created_at": 1}]
+    assert feedback_from_rows(rows, [vote]).gold_tasks == (("u", "t", False),)
+    found = feedback_from_rows(rows, [vote], excluded)
+    assert found.gold_tasks == () and found.left_out == {"excluded:moderation": 1}
+
+
+def test_feedback_with_votes_that_settle_a_disagreement_is_left_out_where_pairs_count_alike(folder):
+    """30 pairs of images, two voters each and a third where they differ; every one of them rates both images."""
+    votes, rows = [], []
+    for pair in range(30):
+        for voter, winner in enumerate(("model_a", "model_b", "model_a") if pair % 2 else ("model_a", "model_a")):
+            number = f"{pair}-{voter}"
+            vote = {"vote_id": f"v{number}", "battle_id": f"b{number}", "voter": f"u{number}", "mode": "anonymous",
+                    "winner": winner, "model_a": "m", "model_b": "n", "image_a": f"{pair}m", "image_b": f"{pair}n",
+                    "created_at": len(votes), "prompt_id": f"p{pair}"}  # fmt: skip
+            votes.append(vote)
+            rows += [{"battle_id": f"b{number}", "voter": f"u{number}", "image_id": f"{pair}{model}", "model": model,
+                      "prompt_id": f"p{pair}", "prompt": "a red cat", "style": 5 if voter == 2 else 2,
+                      "misaligned_words": [0, 2] if voter == 2 else [1], "coherence_points": [[0.5, 0.5]] * (voter + 1),
+                      "extra": {"alignment_mask": {"size": [1, 2], "counts": [1, 1]}}} for model in "mn"]  # fmt: skip
+    feedback, checked = feedback_from_rows(rows, votes), votes_from_rows(votes)
+    served, reweighted = (Rich(feedback, checked, sampling=sampling) for sampling in ("as-served", "reweighted"))
+    assert served.settling == 30 and len(served) == 150
+    assert len(reweighted) == 120 and reweighted.feedback.left_out == {"settles": 30} and reweighted.settling == 0
+    assert served.models()[0].scores["style"].mean == pytest.approx((2 * 60 + 5 * 15) / 75)
+    assert reweighted.models()[0].scores["style"].mean == 2.0
+    alone = feedback_from_rows([row for row in rows if not row["battle_id"].endswith("-2")], votes)
+    same(reweighted.feedback, replace(alone, left_out={"settles": 30}))
+    assert {row: mask.tolist() for row, mask in reweighted.feedback.painted["alignment"].items()} == {
+        row: mask.tolist() for row, mask in alone.painted["alignment"].items()
+    }
+    word = reweighted.words("1m")
+    assert [part.marked for part in word] == [0, 2, 0] and served.words("1m")[0].marked == 1
+    notes = SHEETS["scores"](Study(checked, feedback=served)).notes
+    assert any("30 rows go with votes that settle a disagreement" in note for note in notes)
+    study = Study(checked, feedback=feedback, sampling="reweighted")
+    assert any("left out: 30 settles" in note for note in SHEETS["scores"](study).notes)
+    plain = Rich(read_feedback(folder), read_votes(folder), sampling="reweighted")
+    assert plain.feedback.left_out == read_feedback(folder).left_out, "nobody settles anything there"

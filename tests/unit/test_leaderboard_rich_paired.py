@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 from scipy.stats import t as student_t
 
+from leaderboard.contextual import Design, fit
 from leaderboard.feedback import feedback_from_rows
 from leaderboard.ratings import SCALE
 from leaderboard.rich import Rich
@@ -199,6 +201,34 @@ def test_an_effects_interval_holds_the_truth_in_95_of_100_cases(heavy, tastes):
     assert np.mean(hits) >= 0.91, np.mean(hits)
 
 
+def on_prompts(rng, votes=400, voters=40, prompts=15, appeal=1.0):
+    """Feedback on few prompts, whose images have an appeal (log odds) that no rating tells of."""
+    quality, more = rng.normal(3, 0.8, (prompts, 4, 3)), rng.normal(0, appeal, (prompts, 4))
+    battles = []
+    for number in range(votes):
+        prompt, (i, j) = rng.integers(prompts), rng.choice(4, 2, replace=False)
+        a, b = (np.clip(np.rint(quality[prompt, m] + rng.normal(0, 0.5, 3)), 1, 5).astype(int) for m in (i, j))
+        odds = float(np.dot((0.3, 0.9, 0.6), a - b) + more[prompt, i] - more[prompt, j])
+        winner = "model_a" if rng.random() < 1 / (1 + math.exp(-odds)) else "model_b"
+        sides = [(f"m{m}", dict(zip(CRITERIA, s.tolist(), strict=True))) for m, s in ((i, a), (j, b))]
+        vote, rows = battle(number, *sides, winner, voter=f"u{rng.integers(voters)}")
+        battles.append((vote, [row | {"prompt_id": f"p{prompt}"} for row in rows]))
+    return made(*battles)[0]
+
+
+def test_votes_on_few_prompts_prove_less():
+    """Votes on one prompt share what its images have beyond their ratings; taken for independent, 95% intervals held 85%."""
+    many = on_prompts(np.random.default_rng(1), votes=6_000, voters=3_000, prompts=6_000)
+    truth = {effect.criterion: effect.effect for effect in explained(many, paired(many)).effects}
+    hits, within = [], []
+    for seed in range(30):
+        feedback = on_prompts(np.random.default_rng([2, seed]))
+        for effect in explained(feedback, paired(feedback)).effects:
+            hits.append(effect.lower <= truth[effect.criterion] <= effect.upper)
+            within.append(effect.within_lower <= truth[effect.criterion] <= effect.within_upper)
+    assert np.mean(hits) > 0.91 and np.mean(within) > 0.91, (np.mean(hits), np.mean(within))
+
+
 def test_with_the_models_held_what_is_left_is_between_images():
     """Votes that follow the models alone: ratings explain them, but not within models."""
     rng = np.random.default_rng(5)
@@ -213,6 +243,56 @@ def test_with_the_models_held_what_is_left_is_between_images():
     (effect,) = explained(feedback, paired(feedback)).effects
     assert effect.lower > 50 and effect.p < 0.001 and effect.adds == pytest.approx(effect.alone)
     assert effect.within_lower < 0 < effect.within_upper or abs(effect.within) < 40
+
+
+def separated(x, score):
+    """Whether some direction tells wins from losses without an exception, by linear programming (Konis 2007)."""
+    sign = np.where(score == 0.5, 0.0, np.sign(score - 0.5))
+    decided, even = x[sign != 0] * sign[sign != 0][:, None], x[sign == 0]
+    if not len(decided):
+        return False
+    found = linprog(-decided.sum(axis=0), decided * -1, np.zeros(len(decided)), even if len(even) else None,
+                    np.zeros(len(even)) if len(even) else None, bounds=[(-1, 1)] * x.shape[1])  # fmt: skip
+    return -found.fun > 1e-7
+
+
+def test_no_finite_effect_is_given_where_the_ratings_decide_votes_alone():
+    """Few votes, few different ratings: what has no finite maximum is refused, and hardly anything else."""
+    rng, seen, wrong = np.random.default_rng(0), [0, 0], 0
+    for trial in range(400):
+        votes, size = int(rng.integers(20, 60)), int(rng.integers(1, 4))
+        difference = rng.integers(-4, 5, (votes, size)).astype(float)
+        if trial % 2:
+            difference = np.where(rng.random((votes, size)) < 0.6, 0.0, np.sign(difference) * 4)
+        x = np.column_stack([np.ones(votes), difference])
+        if np.linalg.matrix_rank(x) < size + 1:
+            continue
+        score = (rng.random(votes) < 1 / (1 + np.exp(-x @ rng.normal(0, [0.4, *[1.5] * size])))).astype(float)
+        score[rng.random(votes) < 0.05] = 0.5
+        side = np.zeros(votes, np.int64)
+        parameters, _ = fit(Design(side, side, score, np.ones(votes), x, 1))
+        apart = bool(separated(x, score))
+        seen[apart] += 1
+        assert not (apart and parameters is not None), (trial, parameters)
+        wrong += parameters is None and not apart
+    assert min(seen) > 80 and wrong <= 4, (seen, wrong)
+
+
+def test_criteria_that_different_voters_are_asked_are_not_waited_for():
+    """Half the voters rate style alone, half coherence and alignment: the larger set is told of, the other is named."""
+    rng, battles = np.random.default_rng(4), []
+    for number in range(400):
+        asked = ("style",) if number % 2 else ("coherence", "alignment")
+        a, b = (dict.fromkeys(asked, 0) | {name: int(rng.integers(1, 6)) for name in asked} for _ in "ab")
+        odds = sum(a[name] - b[name] for name in asked) / 2
+        winner = "model_a" if rng.random() < 1 / (1 + math.exp(-odds)) else "model_b"
+        battles.append(battle(number, ("x", a), ("y", b), winner, voter=f"u{number % 40}"))
+    feedback, _ = made(*battles)
+    found = explained(feedback, paired(feedback))
+    assert {effect.criterion for effect in found.effects} == {"coherence", "alignment"} and found.apart == ("style",)
+    assert found.votes == 200 and all(effect.lower > 0 for effect in found.effects)
+    never = replace(feedback, scores=np.column_stack([np.full(len(feedback), 3.0), feedback.scores[:, 1:]]))
+    assert explained(never, paired(never)).apart == ("style",), "always rated alike: nothing can be told of it"
 
 
 def test_what_can_not_be_told_is_not_told():
