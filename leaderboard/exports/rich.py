@@ -12,6 +12,7 @@ def images(material, written):
         raise errors.NothingToExport(f"{material.votes.source}: there is no feedback on any image")
     for why, count in found.feedback.left_out.items():
         written.leave_out(f"answers that do not count ({why})", count)
+    written.leave_out("images that are private", len(found.feedback.image.names) - len(found.images()))
     for image_id in found.images():
         image = found.image(image_id)
         data = material.pictures.data(image_id) if image.prompt else None

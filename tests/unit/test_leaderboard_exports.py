@@ -270,6 +270,33 @@ def test_words_and_tokens_of_any_prompt(tmp_path, prompt, label):
     assert row["artifact_map"] is None and row["overall_score"] is None
 
 
+def test_painted_areas_absent_pictures_and_what_is_private(tmp_path):
+    """An area is a map of ones; who rated high halves it; the rest is null or counted."""
+    half = {"coherence_mask": {"size": [64, 64], "counts": [0, 2048, 2048]}}
+    given = [{"image_id": "x", "coherence": 1, "extra": json.dumps(half)},
+             {"image_id": "x", "coherence": 5, "extra": json.dumps({"rated_high": ["coherence"]})},
+             {"image_id": "y", "style": 3}, {"image_id": "gone", "style": 4},
+             {"image_id": "p", "style": 3, "prompt": "", "extra": json.dumps({"private": True})}]  # fmt: skip
+    rows = [{"feedback_id": f"f{at}", "battle_id": f"b{at}", "model": "m1", "voter": f"u{at}", "prompt": "a cat"} | row
+            for at, row in enumerate(given)]  # fmt: skip
+    material = Material(pair_votes("model_a"), Shelf("xyp"), lambda: rich.Rich(feedback_from_rows(rows)))
+    for name in ("rapidata-rich", "richhf-18k"):
+        written = export(material, name, tmp_path / name)
+        assert written.rows == 2
+        assert written.left_out == {"images that are private": 1, "images whose pictures are not in the source": 1}
+    of = {row["image"]["path"]: row for row in undecoded(load(tmp_path / "rapidata-rich"))}
+    heat = np.array(of["x.png"]["coherence_heatmap"])
+    assert (heat[:64] == 0.5).all() and not heat[64:].any()
+    assert (
+        of["x.png"]["coherence_score"] == 3 and of["x.png"]["style_score"] is None and of["y.png"]["style_score"] == 3
+    )
+    assert of["y.png"]["coherence_heatmap"] is None and of["x.png"]["alignment_heatmap"] is None
+    assert {row["word_scores"] for row in of.values()} == {None}
+    of = {row["filename"]: row for row in undecoded(load(tmp_path / "richhf-18k"))}
+    assert of["x.png"]["artifact_map"] and of["y.png"]["artifact_map"] is None
+    assert of["x.png"]["prompt_misalignment_label"] is None
+
+
 def test_a_source_without_feedback_has_none_to_export(tmp_path, source):
     votes = read_votes(source)
     for name in ("rapidata-rich", "richhf-18k"):
