@@ -85,8 +85,9 @@ class GoldDesk:
         done, of = self.practice(voter)
         return done < of
 
-    def draw(self, voter: str, category: str | None) -> Battle | None:
-        """A gold task for this voter, in the ledger when this returns, where one is due."""
+    def draw(self, voter: str, category: str | None, others: Callable[[], bool] = lambda: True) -> Battle | None:
+        """A gold task for this voter, in the ledger when this returns, where one is due. After those at the beginning
+        they come among `others`: who has nothing else to vote on gets none."""
         if self.settings is None:
             return None
         with self._lock:
@@ -96,7 +97,7 @@ class GoldDesk:
                 if done + len(waiting) >= of:
                     return None
                 category = None  # these come whatever was chosen
-            elif self.settings.every is None or self._rng.random() * self.settings.every >= 1:
+            elif self.settings.every is None or self._rng.random() * self.settings.every >= 1 or not others():
                 return None
             tasks = {key: task for key, task in self._for(voter).items()
                      if category is None or task.prompt.category == category}  # fmt: skip

@@ -109,7 +109,8 @@ class Arena:
             self.ledger.void_battle(battle.battle_id, "image missing")
             self.stock.shelf.release(battle.battle_id)
         self._draws.spend(voter, "so many new battles")
-        battle = self.gold.draw(voter, category) or self.stock.serve(self.rng, voter, category)
+        battle = (self.gold.draw(voter, category, lambda: self.stock.offers(voter, category))
+                  or self.stock.serve(self.rng, voter, category))  # fmt: skip
         if battle is None:
             raise NoBattle(self._why_nothing(category))
         return self._blind(battle)

@@ -125,6 +125,11 @@ class Stock:
         self.shelf.add(prompt, images)
         self._want(prompt)
 
+    def offers(self, voter: str, category: str | None = None) -> bool:
+        """Whether `serve` has a battle for this voter. Nothing is drawn."""
+        with self._drawing:
+            return self.shelf.draw(random.Random(0), self._seen.of(voter), category) is not None
+
     def serve(self, rng: random.Random, voter: str, category: str | None = None) -> Battle | None:
         """A battle for this voter, of images that they were never shown, in the ledger when this returns; None when
         nothing is left for them. One at a time, so that no two draws at once can show one image twice."""

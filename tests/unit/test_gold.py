@@ -11,7 +11,7 @@ from PIL import Image as pictures
 
 from arena import intake
 from arena.campaign_config import AreaTask, WordsTask
-from arena.errors import AlreadyGiven, AlreadyVoted, ConfigError, TaskFirst, UnknownBattle, WrongAnswer
+from arena.errors import AlreadyGiven, AlreadyVoted, ConfigError, NoBattle, TaskFirst, UnknownBattle, WrongAnswer
 from arena.feedback import read
 from arena.gold_tasks import area_right, words_right
 from arena.records import Point, feedback_id
@@ -115,6 +115,25 @@ def test_no_task_comes_twice_until_all_were_seen(make_arena, files):
             arena.ledger.void_battle(battle.battle_id, "skipped")
     for k in range(0, 9, 3):
         assert len(set(seen[k : k + 3])) == 3
+
+
+def test_who_has_voted_on_everything_gets_no_tasks_on_end(make_arena, fill, files):
+    """The page asks again and again whether there is more; tasks alone would also be a way to the top of the ranking."""
+    a, b = files(2)
+    arena = make_arena(gold=gold(battle_task(a, b), first=1, every=2))
+    fill(arena)
+    for _ in range(30):
+        try:
+            blind = arena.next_battle("ann")
+        except NoBattle:
+            break
+        arena.cast_vote(blind.battle_id, right_winner(arena, blind) if is_gold(arena, blind) else "model_a", "ann")
+    else:
+        raise AssertionError("it never ended")
+    for _ in range(40):
+        with pytest.raises(NoBattle, match="seen every battle"):
+            arena.next_battle("ann")
+    assert is_gold(arena, arena.next_battle("bob")), "but for who begins"
 
 
 def test_a_chosen_category_gets_no_task_of_another(make_arena, fill, files):
