@@ -38,7 +38,7 @@ JUDGED = ("vote_id", "battle_id", "voter", "mode", "model_a", "model_b", "winner
           "prompt_id", "category", "sub_category", "complexity")  # what feedback needs of its vote  # fmt: skip
 GLANCE = 0.5  # seconds that a reader waits for feedback to be read again
 IDLE = 9.0  # times as long as reading took, nothing is read again: a tenth of a core at most
-AT_ONCE = 20_000  # votes that are taken in together
+AT_ONCE = 50_000  # votes that are taken in together
 VOTED = (*REQUIRED, *OPTIONAL)  # what the board reads of a vote
 
 Change = dict[str, dict[str, float]]
@@ -165,7 +165,7 @@ class Standings:
         """The Study of all votes and feedback that are on disk now; the same one until more came in."""
         with self._board_lock:
             for votes, exclusions, ends in self._since(self._board_at, VOTED):
-                if votes["vote_id"]:
+                if len(votes["vote_id"]):
                     self._live.take(votes)  # what it can't take stays to be refused aloud at every look
                 self._live.exclude(exclusions)
                 self._board_at = ends
@@ -213,9 +213,9 @@ class Standings:
                 return False
             votes, exclusions, self._elo_at = next(self._since(self._elo_at, TICKED))
             more = len(votes["vote_id"]) == AT_ONCE
-            # Of a task with a known answer the vote is no result.
-            rows = [(vote, a, b, winner) for vote, a, b, winner, mode, extra in zip(*map(votes.get, TICKED), strict=True)
-                    if mode == "anonymous" and '"gold":' not in extra]  # fmt: skip
+            # A vote on a task with a known answer is no result.
+            cells = (column if isinstance(column, list) else column.to_pylist() for column in map(votes.get, TICKED))
+            rows = [row[:4] for row in zip(*cells, strict=True) if row[4] == "anonymous" and '"gold":' not in row[5]]
             self._elo.exclude(exclusions)
             if rows:
                 self._elo.add(*map(list, zip(*rows, strict=True)))
@@ -234,7 +234,7 @@ class Standings:
         threading.Thread(target=self._catch_up, name="ticker", daemon=True).start()
 
     def _since(self, at: tuple[int, int], columns: Collection[str]
-               ) -> Iterator[tuple[dict[str, list], list[dict], tuple[int, int]]]:  # fmt: skip
+               ) -> Iterator[tuple[dict[str, Any], list[dict], tuple[int, int]]]:  # fmt: skip
         """(columns of votes, exclusions) of the ledger after the two places `at`, some at a time, each with the places to
         go on from. An exclusion may come before its vote."""
         while self._ledger is not None:

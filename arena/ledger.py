@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from arena import columns
 from arena.database import Database
 from arena.errors import AlreadyVoted, BattleExpired, LedgerError, NothingToWithdraw, UnknownBattle
 from arena.records import TABLES, Battle, Image, Prompt, Shard, Vote
@@ -203,12 +204,9 @@ class Ledger(Database):
         `columns` by default."""
         return self._published("votes", seq, limit, columns=columns)
 
-    def vote_columns(self, after: int, columns: Collection[str], limit: int) -> tuple[list[int], dict[str, list]]:
-        """The numbers (seq) of `limit` votes at most after `after`, and those of these columns that are published."""
-        names = ["seq", *(name for name in columns if name in TABLES["votes"])]
-        rows = self.tuples(f"SELECT {', '.join(names)} FROM votes WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
-        places, *cells = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
-        return places, dict(zip(names[1:], cells, strict=True))
+    def vote_columns(self, after: int, names: Collection[str], limit: int) -> tuple[list[int], dict[str, Any]]:
+        """The numbers (seq) of at most `limit` votes after `after`, and columns of them, as `arena.columns` has it."""
+        return columns.read(self, "votes", after, list(names), limit)
 
     def votes_with_feedback(self, columns: Collection[str]) -> list[dict[str, Any]]:
         """Those votes on whose battles feedback was given."""

@@ -32,7 +32,7 @@ FLOORS: dict[str, list[set[str]]] = {  # from the top floor to the ground
         {"check", "pace", "bank", "matchmaking", "hub", "dataset_card", "compact", "intake", "gold_record", "salvage"},
         {"hub_files", "merge", "card_figures", "costs"},
         {"backends", "ledger", "prompts", "shards"},
-        {"gold_tasks", "remembered"},
+        {"gold_tasks", "remembered", "columns"},
         {"layout", "config", "tables", "storage", "database"},
         {"campaign_config"},
         {"wanted", "guard"},
