@@ -12,6 +12,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from arena.build import build_arena, start
 from arena.ui.edge import Limits
 from arena.ui.launch import Served, serve
 from standings import Standings
+from tests.hub.local_hub import LocalHub
 from tests.ports import free_port
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -55,16 +57,19 @@ def write_config(path: Path, **changes: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """Starts servers: launch(drawing=True, seconds=0.0, **changes of arena.yaml). An image takes `seconds`;
-    without `drawing` there are none until the test calls `start`."""
+    """Starts servers: launch(drawing=True, seconds=0.0, publishing_to=None, **changes of arena.yaml). An image takes
+    `seconds`; without `drawing` there are none until the test calls `start`."""
     running: list[Served] = []
 
-    def begin(*, drawing: bool = True, seconds: float = 0.0, **changes: Any) -> Served:
+    def begin(*, drawing: bool = True, seconds: float = 0.0, publishing_to: LocalHub | None = None,
+              **changes: Any) -> Served:  # fmt: skip
         from leaderboard.ui import leaderboard_page
 
         folder = tmp_path_factory.mktemp("arena")
         standings = Standings()
         arena = build_arena(write_config(folder / "arena.yaml", **changes), folder / "data", ticker=standings.ticker,
+                            hf_token=publishing_to and publishing_to.token,
+                            hf_endpoint=publishing_to and publishing_to.url,
                             rng=random.Random(len(running)))  # fmt: skip
         while drawing and arena.refill(arena.studio):
             pass
@@ -101,6 +106,11 @@ def chromium(served: Served) -> Iterator[Browser]:
 
 STATE = """() => { const stage = document.querySelector('.ia-stage'), text = q => document.querySelector(q)?.innerText;
   return stage && [stage.dataset.phase, text('.ia-prompt-text'), text('.ia-note'), text('.ia-strip'), text('.ia-error')] }"""
+
+
+def address(page: Page) -> str:
+    """Where the page itself says that it is; `page.url` hears of it a little later."""
+    return page.evaluate("location.href")
 
 
 class Visitor:
@@ -144,6 +154,13 @@ class Visitor:
 
     def said(self, selector: str) -> str:
         return self.page.locator(selector).inner_text()
+
+    @contextmanager
+    def quick(self) -> Iterator[None]:
+        """What is pressed within it is pressed at one moment of the page's clock, however slow this machine is."""
+        self.page.evaluate("(at => { performance.now = () => at })(performance.now())")
+        yield
+        self.page.evaluate("delete performance.now")
 
     def overflow(self) -> int:
         return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -45,17 +45,15 @@ def test_the_status_line_follows_publishing(visit, launch, monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     with LocalHub() as hub:
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        monkeypatch.setenv("HF_TOKEN", hub.token)
         hub.faults.add("", status=503, message=f"no room for {hub.token}", times=-1)
-        served = launch(hub={"dataset": DATASET, "every_seconds": 1})
+        served = launch(publishing_to=hub, hub={"dataset": DATASET, "every_seconds": 1})
         visitor = visit(url=served.url)
         vote(visitor)
         visitor.open("/about")
 
         def line(part: str) -> str:
             visitor.page.wait_for_function(
-                "part => (document.getElementById('ia-status')?.textContent || '').includes(part)", arg=part, timeout=40_000)  # fmt: skip
+                "part => (document.getElementById('ia-status')?.textContent || '').includes(part)", arg=part, timeout=250_000)  # fmt: skip
             return visitor.page.locator("#ia-status").inner_text()
 
         said = line("the Hub answers 503")

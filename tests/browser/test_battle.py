@@ -29,7 +29,9 @@ def test_a_vote_by_mouse_is_revealed_in_place(visit, votes, names, served):
     visitor = visit()
     page, first = visitor.page, visitor.prompt
     frame, dock = visitor.box("[data-side=a] .ia-frame"), visitor.box(".ia-dock")
-    page.get_by_role("button", name="B is better").dblclick()
+    with visitor.quick():
+        page.get_by_role("button", name="B is better").dblclick()
+        visitor.phase("counted")
     visitor.reveal()
     [vote] = votes()
     assert vote["winner"] == "model_b" and vote["prompt"] == first
@@ -159,7 +161,7 @@ def test_skipping_and_choosing_a_category(visit, votes):
 
 def test_nothing_names_a_model_before_the_vote(visit, names):
     visitor = visit()
-    for _ in range(100):  # until the next battle is here too
+    for _ in range(1800):  # until the next battle is here too
         if sum("/arena/image/" in answer.url for answer in visitor.answers) == 4:
             break
         visitor.page.wait_for_timeout(50)
@@ -228,8 +230,9 @@ def test_a_double_click_on_a_choice_presses_nothing_that_came_in_its_place(visit
     visitor = visit()
     box = visitor.page.get_by_role("button", name=choice).bounding_box()
     end = 40 if choice.startswith("A") else box["width"] - 40  # where Take back, or Next, comes up
-    visitor.page.mouse.dblclick(box["x"] + end, box["y"] + 25, delay=30)
-    visitor.phase("counted")
+    with visitor.quick():
+        visitor.page.mouse.dblclick(box["x"] + end, box["y"] + 25, delay=30)
+        visitor.phase("counted")
     visitor.page.wait_for_timeout(600)
     assert visitor.page.locator(".ia-stage").get_attribute("data-phase") == "counted"
     assert len(votes()) == 1

@@ -14,6 +14,7 @@ from leaderboard.sheets import SHEETS
 from leaderboard.study import Study
 from leaderboard.ui import serve
 from leaderboard.votes import read_votes, votes_from_rows
+from tests.browser.conftest import address
 from tests.leaderboard_rows import battles, row, simulated
 from tests.ports import free_port
 
@@ -92,7 +93,7 @@ def test_a_tab_is_computed_when_it_is_opened_and_has_its_own_address(look):
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#lb-panel-categories tbody tr")
     assert (
-        page.url.endswith("#categories")
+        address(page).endswith("#categories")
         and page.get_by_role("tab", name="Categories").get_attribute("aria-selected") == "true"
     )
     assert {part.split("/")[0] for part in asked(visitor)} == {"overview", "categories"}
@@ -121,7 +122,7 @@ def test_search_and_facets_hide_rows_and_marks_and_stay_in_the_address(look, sou
     page.wait_for_function("document.querySelectorAll('#lb-panel-overview .ytick').length === 2")
     page.get_by_label("Licence").select_option("mit")
     page.wait_for_function("document.querySelectorAll('#lb-panel-overview tbody tr').length === 1")
-    assert "q=alpha" in page.url and "licence=mit" in page.url
+    assert "q=alpha" in address(page) and "licence=mit" in address(page)
     page.reload()
     page.wait_for_selector("#lb-panel-overview tbody tr")
     assert names(page) == ["Two"] and page.get_by_label("Search models").input_value() == "alpha"
@@ -204,7 +205,7 @@ def test_a_cell_opens_its_battles_as_text(look, source):
     assert title == f"{source.study.name(order[0])} against {source.study.name(order[1])}"
     page.go_back()
     drawer.wait_for(state="hidden")
-    assert page.url.endswith("#head-to-head")
+    assert address(page).endswith("#head-to-head")
 
 
 def test_downloads_are_made_when_they_are_asked_for(look, source):
@@ -240,6 +241,22 @@ def test_new_votes_change_the_page_without_moving_the_reader(look, source):
         assert page.locator("#lb-panel-overview [aria-pressed=true]").count() == 1, "still all columns"
     finally:
         source.study = before
+
+
+def test_on_a_phone_the_standings_are_on_the_first_screen(look):
+    visitor = look(390, is_mobile=True, has_touch=True)
+    page = visitor.page
+    page.wait_for_selector("#lb-panel-overview tbody tr")
+    assert visitor.box("#lb-panel-overview tbody tr")["y"] < 500, "with the warnings folded away above them"
+    fine = page.locator(".lb-fine > summary")
+    assert fine.inner_text().endswith(("about the data", "About these numbers"))
+    assert not page.locator(".lb-lead").is_visible()
+    fine.tap()
+    page.locator(".lb-lead").wait_for()
+    assert page.locator(".lb-notes").is_visible() and visitor.overflow() <= 0
+    page.set_viewport_size({"width": 1024, "height": 768})
+    page.locator(".lb-fine").wait_for(state="detached")
+    assert page.locator(".lb-lead").is_visible(), "with room, nothing is folded away"
 
 
 def test_a_phone_never_scrolls_sideways_and_hostile_names_stay_text(look):

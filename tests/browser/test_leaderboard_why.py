@@ -12,6 +12,7 @@ from leaderboard.pictures import open_pictures
 from leaderboard.study import Study
 from leaderboard.ui import serve
 from leaderboard.votes import votes_from_rows
+from tests.browser.conftest import address
 from tests.leaderboard_feedback import world, write
 from tests.leaderboard_rows import battles
 from tests.ports import free_port
@@ -107,17 +108,17 @@ def test_from_the_cards_to_a_model_to_an_image_and_back(look, source, worst):
     assert row.locator("b").inner_text() == f"{value:.2f}"
     page.locator(".lb-card:last-child h4 a").click()
     page.wait_for_selector(".lb-view h3")
-    assert page.url.endswith("#why/model/m0") and page.locator(".lb-view h3").inner_text() == HOSTILE
+    assert address(page).endswith("#why/model/m0") and page.locator(".lb-view h3").inner_text() == HOSTILE
     assert page.evaluate("document.activeElement.tagName") == "H3", "a screen reader begins there"
     page.wait_for_selector(".lb-place")
     assert not page.locator(".lb-card").first.is_visible()
     page.locator(".lb-view .lb-shot").first.click()
     page.wait_for_selector(".lb-large")
-    assert page.url.endswith(f"#why/image/{worst}")
+    assert address(page).endswith(f"#why/image/{worst}")
     page.wait_for_function(PAINTED, arg=LARGE)
     page.go_back()
     page.wait_for_selector(".lb-place")
-    assert page.url.endswith("#why/model/m0")
+    assert address(page).endswith("#why/model/m0")
     page.go_back()
     page.locator(".lb-card").first.wait_for()
     assert page.evaluate("document.activeElement.getAttribute('href')") == "#why/model/m0", "the focus goes back"
@@ -178,7 +179,7 @@ def test_the_standings_and_the_battles_lead_here(look):
     page.locator("#lb-panel-overview tbody th a", has_text="Three").click()
     page.wait_for_selector(".lb-view h3:has-text('Three')")
     assert (
-        page.url.endswith("#why/model/m3")
+        address(page).endswith("#why/model/m3")
         and page.get_by_role("tab", name="Why").get_attribute("aria-selected") == "true"
     )
     page.get_by_role("button", name="votes").first.click()
@@ -187,13 +188,13 @@ def test_the_standings_and_the_battles_lead_here(look):
     to = picture.get_attribute("href")
     picture.click()
     page.wait_for_selector(".lb-large img[src]")
-    assert page.url.endswith(to) and not page.get_by_role("dialog").is_visible()
+    assert address(page).endswith(to) and not page.get_by_role("dialog").is_visible()
     page.go_back()
     page.wait_for_selector(".lb-view h3:has-text('Three')")
     page.go_back()
     page.wait_for_selector("#lb-panel-overview:not([hidden]) tbody tr")
 
-    page.goto(page.url.split("#")[0] + to)
+    page.goto(address(page).split("#")[0] + to)
     page.get_by_role("button", name="Look at the").click()
     page.locator(".lb-battles li").first.wait_for()
     assert page.get_by_role("dialog").get_by_role("heading").inner_text() == "The battles of this image"
@@ -275,8 +276,8 @@ def test_without_feedback_the_page_says_how_to_give_it(look, source):
             votes_from_rows(battles("x", "y", 40, 30, image_a="i", image_b="j", prompt="a cat")), models={}
         )
         page = look().page
-        assert "Nobody has said why yet" in page.locator(".lb-cards").inner_text()
-        page.goto(page.url.split("#")[0] + "#why/image/i")
+        page.locator(".lb-cards", has_text="Nobody has said why yet").wait_for()
+        page.goto(address(page).split("#")[0] + "#why/image/i")
         page.wait_for_selector(".lb-image")
         assert (
             "40 won, 30 lost" in page.locator(".lb-beside").inner_text()
