@@ -52,10 +52,12 @@ def merge(table: str, sources: Sequence[Path], target: Path) -> int:
 
         for start in range(0, len(order), step):
             taken = parts.take(order[start : start + step])
-            if held and (sum(map(len, held)) + len(taken) > most
-                         or sum(part.nbytes for part in held) + taken.nbytes > IMAGE_BYTES):  # fmt: skip
-                flush()
-            held.append(taken)
+            large = table == "images" and taken.nbytes > IMAGE_BYTES
+            for piece in (taken.slice(k, 1) for k in range(len(taken))) if large else [taken]:
+                if held and (sum(map(len, held)) + len(piece) > most
+                             or sum(part.nbytes for part in held) + piece.nbytes > IMAGE_BYTES):  # fmt: skip
+                    flush()
+                held.append(piece)
         flush()
     return len(order)
 

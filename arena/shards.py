@@ -205,17 +205,17 @@ class ShardFolder:
 
 
 def with_images(rows: Iterable[tuple[int, Row]], read: Callable[[str], bytes]) -> Iterator[tuple[int, Row]]:
-    """Rows of `images` with their pictures, up to about IMAGE_BYTES. A picture that is gone or damaged is
+    """Rows of `images` with their pictures, up to IMAGE_BYTES, at least one. A picture that is gone or damaged is
     published as null rather than leaving its row out: votes name it, and its settings can draw it again."""
     size = 0
     for seq, row in rows:
-        if size >= IMAGE_BYTES:
-            return
         image_id = row["image_id"]
         try:
             data = read(image_id)
         except FileNotFoundError:
             data = b""
+        if size and size + len(data) > IMAGE_BYTES:
+            return
         sound = content_id(data) == image_id
         picture = {"bytes": data, "path": f"{image_id}.png"} if sound else None
         size += len(data)

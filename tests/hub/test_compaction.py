@@ -18,6 +18,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from arena import compact, merge
+from arena import shards as shards_module
 from arena.bank import Bank
 from arena.compact import CompactReport, plan
 from arena.dataset_card import dataset_card
@@ -284,6 +285,26 @@ def test_images_come_in_row_groups_and_the_order_of_time(tmp_path, monkeypatch):
     assert all(whole.read_row_group(k).nbytes < 60_000 for k in range(whole.num_row_groups))
     assert [row["image_id"] for row in whole.read().to_pylist()] == [row["image_id"] for row in made]
     assert whole.read()["image"].to_pylist()[7] == made[7]["image"]
+
+
+def test_a_row_group_of_large_pictures_stays_within_its_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(merge, "IMAGE_BYTES", 50_000)
+    monkeypatch.setattr(shards_module, "IMAGE_BYTES", 50_000)
+    row = {**dict.fromkeys(TABLES["images"], ""), "seed": 0, "width": 1, "height": 1, "seconds": 0.0}
+    made = [(k, {**row, "image_id": f"{k:032x}", "created_at": k}) for k in range(8)]
+    pictures = dict(zip((row["image_id"] for _, row in made), (bytes([k]) * 20_000 for k in range(8)), strict=True))
+    files = []
+    while made:  # as the publisher seals them: none fits its id here, so they are put in afterwards
+        whole = list(shards_module.with_images(made, pictures.__getitem__))
+        assert sum(len(pictures[row["image_id"]]) for _, row in whole) <= 50_000
+        rows = [{**row, "image": {"bytes": pictures[row["image_id"]], "path": ""}} for _, row in whole]
+        files.append(tmp_path / f"{len(files)}.parquet")
+        files[-1].write_bytes(to_parquet("images", rows))
+        made = made[len(whole) :]
+    assert len(files) == 4 and merge.merge("images", files, tmp_path / "all.parquet") == 8
+    whole = pq.ParquetFile(tmp_path / "all.parquet")
+    assert all(whole.read_row_group(k).nbytes < 52_000 for k in range(whole.num_row_groups))
+    assert len(whole.read()) == 8
 
 
 # -- others commit meanwhile ------------------------------------------------------------------------------------------
