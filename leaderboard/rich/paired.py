@@ -15,6 +15,7 @@ from leaderboard.contextual import Design, fit, logistic
 from leaderboard.feedback import UNKNOWN
 from leaderboard.feedback_formats import CRITERIA
 from leaderboard.ratings import SCALE, SCORES, core
+from leaderboard.rich.values import voters_of
 from leaderboard.sandwich import student, two_sided
 from leaderboard.sources import Raw
 from leaderboard.standings import table
@@ -92,6 +93,18 @@ def paired(feedback):
     return Paired(a, b, np.where(sided, feedback.winner[a], UNKNOWN).astype(np.int64))
 
 
+def one_sided(feedback):
+    """(battles, those of which one image alone has feedback, those of them that were decided, and in which it lost): who may
+    choose what to speak of chooses by what they saw."""
+    codes = feedback.battle.codes
+    known = codes >= 0
+    size = np.bincount(codes[known], minlength=1)
+    alone = known & (size[codes] == 1)
+    decided = alone & (feedback.side != UNKNOWN) & np.isin(feedback.winner, (A_WINS, B_WINS))
+    lost = decided & (feedback.side != feedback.winner)
+    return int((size > 0).sum()), int(alone.sum()), int(decided.sum()), int(lost.sum())
+
+
 def votes_of(feedback, pairs, criterion):
     """Checked Votes of one criterion from Paired ratings: higher wins, equal is a draw (as both_good)."""
     scores = feedback.scores[:, CRITERIA.index(criterion)]
@@ -129,7 +142,7 @@ def explained(feedback, pairs):
     asked = _together_rated(np.isfinite(difference), differ)
     known = np.isfinite(difference[:, asked]).all(axis=1)
     a, b, difference = a[known], b[known], difference[known][:, asked]
-    voters = len(np.unique(feedback.voter.codes[a])) if len(a) else 0
+    voters = len(np.unique(voters_of(feedback)[a]))
     apart = tuple(CRITERIA[at] for at in rated if at not in asked)
     found = Explained((), None, None, len(a), voters, apart=apart)
     if not asked or len(a) < VOTES_EACH * (len(asked) + 1):
@@ -181,13 +194,9 @@ def _together_rated(known, rated):
 def _together(feedback, rows):
     """The clusters, int64 [n] each, of the votes behind these rows: by voter, and by prompt; a vote without one stands
     alone. Without a way in which there is one cluster only; then of single votes, where nothing is left."""
-    found, alone = [], np.arange(len(rows))
-    for column in (feedback.voter, feedback.prompt_id):
-        codes = column.codes[rows].astype(np.int64)
-        codes = np.where(codes < 0, len(column.names) + alone, codes)
-        if len(codes) and codes.min() < codes.max():
-            found.append(codes)
-    return found or [alone]
+    alone, prompt = np.arange(len(rows)), feedback.prompt_id.codes[rows].astype(np.int64)
+    ways = (voters_of(feedback)[rows], np.where(prompt < 0, len(feedback.prompt_id.names) + alone, prompt))
+    return [codes for codes in ways if len(codes) and codes.min() < codes.max()] or [alone]
 
 
 def _estimated(design, ways):

@@ -10,6 +10,7 @@ import numpy as np
 
 from leaderboard.intervals import wilson
 
+PRIOR, PRIOR_DEGREES = 0.5, 4.0  # how alike answers on one image, or by one voter, are before anything is known
 FEWEST_ASKED = 10  # with fewer answers nothing is said of a word over prompts
 
 
@@ -168,7 +169,8 @@ def _cells(group, unit):
 
 
 def _correlation(found, group, unit):
-    """The intraclass correlation of answers on one unit within groups, by one-way analysis of variance, in [0, 1]."""
+    """The intraclass correlation of answers on one unit within groups, by one-way analysis of variance, in [0, 1]; few
+    units may look unlike each other or alike by luck, so that it counts beside PRIOR_DEGREES of a correlation PRIOR."""
     owner, place = _cells(group, unit)
     groups = int(group.max()) + 1
     size, right = np.bincount(place, found.weight), np.bincount(place, found.weight * found.marked)
@@ -179,8 +181,9 @@ def _correlation(found, group, unit):
     between_degrees = float(len(size) - groups)
     within_degrees = float(size.sum() - len(size))
     if between_degrees <= 0 or within_degrees <= 0:
-        return 0.0 if within_degrees > 0 else 1.0
+        return PRIOR if within_degrees > 0 else 1.0
     usual = (size.sum() - float((np.bincount(owner, size**2, groups) / whole).sum())) / between_degrees
     between, within = between / between_degrees, within / within_degrees
     below = between + (usual - 1.0) * within
-    return float(np.clip((between - within) / below, 0.0, 1.0)) if below > 0 else 0.0
+    found = float(np.clip((between - within) / below, 0.0, 1.0)) if below > 0 else 0.0
+    return (between_degrees * found + PRIOR_DEGREES * PRIOR) / (between_degrees + PRIOR_DEGREES)

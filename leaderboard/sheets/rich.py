@@ -3,6 +3,7 @@
 from leaderboard.columns import plural
 from leaderboard.feedback_formats import CRITERIA
 from leaderboard.rich import OVERALL, SHOWN
+from leaderboard.rich.paired import one_sided
 from leaderboard.rich.values import asked_apart
 from leaderboard.sheet import Column, Sheet
 
@@ -16,6 +17,7 @@ BOUNDS = {"lower": ("from", "Lower"), "upper": ("to", "Upper")}
 LIKE_THESE = "95% interval, for voters and prompts like these"
 FEEDBACK = Column("feedback", "feedback", "How many times a voter said something of an image.", "count")
 VOTERS = Column("voters", "voters", "Different voters who did.", "count")
+MOST_ONE_SIDED = 0.1  # of the battles with feedback
 IMAGES = Column("images", "images", "Different images of which they did.", "count")
 MODEL = Column("model", "model", "The contender.")
 
@@ -62,8 +64,17 @@ def notes_of(rich):
             f"{plural(late, 'row goes', 'rows go')} with votes that settle a disagreement, so that images of near pairs count "
             "more often; --sampling reweighted leaves them out."
         )
+    battles, one, decided, lost = one_sided(feedback)
+    if one > MOST_ONE_SIDED * battles:
+        which = f", in {lost / decided:.0%} of the decided ones of the one that lost" if decided else ""
+        notes.append(
+            f"In {one:,} of {plural(battles, 'battle', 'battles')} voters spoke of one image alone{which}: means are of images that "
+            "they chose to rate, and the boards of criteria leave such battles out."
+        )
     if alone := int((feedback.voter.codes < 0).sum()):
-        notes.append(f"{plural(alone, 'row has', 'rows have')} no voter; each is taken as another voter's.")
+        notes.append(
+            f"{plural(alone, 'row has', 'rows have')} no voter; those of a battle are taken as another voter's."
+        )
     return tuple(notes)
 
 

@@ -12,7 +12,7 @@ from leaderboard.contextual import Design, fit
 from leaderboard.feedback import feedback_from_rows
 from leaderboard.ratings import SCALE
 from leaderboard.rich import Rich
-from leaderboard.rich.paired import explained, paired, votes_of
+from leaderboard.rich.paired import explained, one_sided, paired, votes_of
 from leaderboard.sheets import SHEETS
 from leaderboard.study import Study
 from leaderboard.votes import votes_from_rows
@@ -70,6 +70,22 @@ def test_without_votes_pairs_are_known_and_winners_are_not():
     _, rows = battle(1, ("x", {"style": 4}), ("y", {"style": 2}))
     found = paired(feedback_from_rows(rows[::-1]))
     assert len(found.a) == 1 and found.winner.tolist() == [-1]
+
+
+def test_who_speaks_of_one_image_alone_chooses_it_and_the_sheet_says_so():
+    battles = [
+        battle(at, ("x", {"style": 4}), ("y", {"style": 2}), ("model_a", "model_b", "both_bad")[at % 3])
+        for at in range(30)
+    ]
+    kept = [(vote, rows if at < 20 else rows[1:]) for at, (vote, rows) in enumerate(battles)]
+    feedback, votes = made(*kept)
+    assert one_sided(feedback) == (30, 10, 6, 3), "y lost where model_a won: 21, 24 and 27"
+    sheet = SHEETS["scores"](Study(votes_from_rows(votes), feedback=feedback))
+    assert any(
+        "10 of 30 battles" in note and "50% of the decided ones of the one that lost" in note for note in sheet.notes
+    )
+    both, _ = made(*battles)
+    assert one_sided(both) == (30, 0, 0, 0) and one_sided(feedback_from_rows([])) == (0, 0, 0, 0)
 
 
 def test_a_board_of_a_criterion_is_the_board_of_those_outcomes():
