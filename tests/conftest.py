@@ -10,6 +10,8 @@ import os
 import shutil
 import tempfile
 
+from hypothesis import HealthCheck, settings
+
 for name in [*os.environ]:
     if name.startswith(("ARENA_", "HF_", "HUGGING", "SPACE", "GRADIO_")):
         del os.environ[name]
@@ -23,3 +25,9 @@ os.environ |= {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+# Properties are tried on the same examples at every run, and none fails because this machine is busy. Other examples:
+# --hypothesis-profile=default.
+settings.register_profile("steady", derandomize=True, deadline=None, print_blob=True,
+                          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+settings.load_profile("steady")
