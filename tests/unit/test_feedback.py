@@ -6,11 +6,13 @@ import itertools
 import json
 import math
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
+import arena as arena_package
 from arena import intake
 from arena.config import FeedbackSettings
 from arena.errors import AlreadyGiven, BadFeedback, ConfigError, TooFast, UnknownBattle, VoteFirst
@@ -58,6 +60,22 @@ def test_words_are_places_in_the_prompt_and_none_is_there_twice():
     assert "twice" in refused(misaligned_words=[1, 1])
     assert said(words=0, misaligned_words=[])["misaligned_words"] == ()
     assert refused(words=0, misaligned_words=[0])
+
+
+def test_the_page_parts_a_prompt_into_words_as_the_server_does():
+    """A word's place is counted by both: the same characters part words, and no others."""
+    page = (Path(arena_package.__file__).parent / "ui/static/feedback-questions.js").read_text()
+    [spaces] = re.findall(r"^const SPACES = /(\[.+\])\+/;$", page, re.M)
+    assert {c for c in map(chr, range(0x110000)) if c.isspace()} == set(
+        re.findall(spaces, "".join(map(chr, range(0x10000))))
+    )
+    for prompt in (
+        "  twice  spaced ",
+        "well-known, \u201cquoted\u201d \u2014 it's",
+        "一只 猫\u3000が",
+        "\ufeffa\u200bb\u00a0c",
+    ):
+        assert prompt.split() == [word for word in re.split(f"{spaces}+", prompt) if word]
 
 
 def test_points_are_asked_for_on_images_rated_low():
