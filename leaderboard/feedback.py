@@ -259,12 +259,15 @@ def _gold_tasks(voters, extra, reasons):
 
 def _asked(extra):
     """What a row says was asked, as text; None where it does not say."""
-    asked = extra.get("asked")
-    if asked is None:
-        return None
-    if not isinstance(asked, list) or not all(isinstance(name, str) for name in asked):
-        raise errors.BadFeedback(f"column extra: asked is no list of names: {str(asked)[:60]!r}")
-    return " ".join(asked) or "nothing"
+    names = _names(extra.get("asked"), "asked")
+    return None if names is None else " ".join(names) or "nothing"
+
+
+def _names(cell, key):
+    """A list of names in `extra`, or None."""
+    if cell is not None and not (isinstance(cell, list) and all(isinstance(name, str) for name in cell)):
+        raise errors.BadFeedback(f"column extra: {key} is no list of names: {str(cell)[:60]!r}")
+    return cell
 
 
 def _faultless(kind, extra, asked, scores, pointed, areas):
@@ -273,8 +276,9 @@ def _faultless(kind, extra, asked, scores, pointed, areas):
     who was asked other things (`extra.asked`) says nothing."""
     given = pointed.copy()
     given[list(areas)] = True
-    if any("rated_high" in cell for cell in extra):
-        return np.array([kind in cell.get("rated_high", ()) for cell in extra], bool) & ~given
+    high = [_names(cell.get("rated_high"), "rated_high") for cell in extra]
+    if any(names is not None for names in high):
+        return np.array([kind in (names or ()) for names in high], bool) & ~given
     rating = scores[:, CRITERIA.index(kind)]
     known = rating[given & np.isfinite(rating)]
     if not len(known):

@@ -1,5 +1,6 @@
 """Owns the sheets of paired ratings: a board for each criterion, what explains the votes, and how far raters agree."""
 
+from leaderboard.clusters import FEWEST_CLUSTERS
 from leaderboard.columns import plural
 from leaderboard.feedback_formats import CRITERIA
 from leaderboard.sheet import Column, Sheet
@@ -40,6 +41,11 @@ def criteria(study):
         notes.append(
             "Equal ratings are frequent and draw models together, so compare orders between columns, not distances."
         )
+        if any("prompt" not in board.clustered for board in study.rich.boards.values()):
+            notes.append(
+                f"With fewer than {FEWEST_CLUSTERS} prompts the intervals of the boards hold for these prompts; on others the "
+                "order may differ."
+            )
     caption = "The same models on the main board, and on boards where the rating of one criterion decides."
     return Sheet("criteria", "A board for each criterion", caption, tuple(columns), tuple(rows.values()), tuple(notes))
 

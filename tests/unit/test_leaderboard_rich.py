@@ -381,6 +381,55 @@ def test_every_sheet_of_feedback_is_made_of_the_same_numbers(tmp_path):
         assert SHEETS[name](study).rows, name
 
 
+def spoiled(what):
+    """The rows of MADE with more that does not count; how many rows of feedback those are."""
+    votes, feedback, exclusions = list(MADE.votes), list(MADE.feedback), list(MADE.exclusions)
+    again = [vote | {"vote_id": f"x{vote['vote_id']}", "battle_id": f"x{vote['battle_id']}", "winner": "both_bad"}
+             for vote in MADE.votes[20:120]]  # fmt: skip
+    said = [row | {"battle_id": f"x{row['battle_id']}", "feedback_id": f"x{row['feedback_id']}", "style": 1, "coherence": 1,
+                   "misaligned_words": [0, 1], "coherence_points": [{"x": 0.1, "y": 0.1}]}
+            for row in MADE.feedback if row["battle_id"] in {vote["battle_id"] for vote in MADE.votes[20:120]}]  # fmt: skip
+    if what == "gold":
+        votes += [vote | {"extra": '{"gold":"any","gold_task":"t"}'} for vote in again]
+        feedback += [row | {"extra": '{"gold":{"task":"t","right":false}}'} for row in said[::2]]
+        feedback += [row | {"extra": '{"gold":true}'} for row in said[1::2]]
+    elif what == "withdrawn":
+        votes, feedback = votes + again, feedback + said
+        exclusions += [{"vote_id": vote["vote_id"], "reason": "withdrawn", "created_at": 0} for vote in again]
+    elif what == "named":
+        votes, feedback = votes + [vote | {"mode": "named"} for vote in again], feedback + said
+    elif what == "duplicate":
+        votes, feedback = votes + MADE.votes[20:120], feedback + (said := MADE.feedback[50:200])
+    elif what == "no_vote":
+        feedback += said
+    elif what == "another_voter":
+        votes, feedback = (
+            votes,
+            feedback
+            + (
+                said := [
+                    row | {"feedback_id": f"x{at}", "voter": "somebody"} for at, row in enumerate(MADE.feedback[50:200])
+                ]
+            ),
+        )
+    return votes, feedback, exclusions, len(said)
+
+
+@pytest.mark.parametrize("what", ["gold", "withdrawn", "named", "duplicate", "no_vote", "another_voter"])
+def test_what_does_not_count_changes_no_number(what):
+    votes, feedback, exclusions, more = spoiled(what)
+    studies = [Study(votes_from_rows(v, e), feedback=feedback_from_rows(f, v, e, MADE.prompts))
+               for v, f, e in ((MADE.votes, MADE.feedback, MADE.exclusions), (votes, feedback, exclusions))]  # fmt: skip
+    plain, other = studies
+    assert more > 100 and other.rich.feedback.total == plain.rich.feedback.total + more
+    assert sum(other.rich.feedback.left_out.values()) == sum(plain.rich.feedback.left_out.values()) + more
+    for name in ("scores", "weaknesses", "words", "criteria", "explained", "raters", "images"):
+        assert SHEETS[name](other).rows == SHEETS[name](plain).rows, name
+    image = plain.rich.ranked_images()[0]
+    assert np.array_equal(plain.rich.heatmap(image, "coherence", 32), other.rich.heatmap(image, "coherence", 32))
+    assert bool(other.rich.trust) == (what == "gold"), "only answers to known tasks say whom to trust"
+
+
 def test_real_ratings_agree_as_published():
     """800 images of 5 models, rated by 5 workers (DSG): the ordinal alpha and the order of the models are known."""
     if not DSG.is_file():

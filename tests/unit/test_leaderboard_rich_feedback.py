@@ -157,6 +157,8 @@ def test_every_row_that_does_not_count_is_counted_with_its_reason(rows, vote, le
     ({"coherence_points": [[0.5, 1.5]]}, "column coherence_points"),
     ({"alignment_points": [{"x": 0.5}]}, "column alignment_points"),
     ({"extra": "[1]"}, "column extra"),
+    ({"extra": {"asked": "style"}}, "asked is no list of names"),
+    ({"extra": {"rated_high": {"coherence": 1}}}, "rated_high is no list of names"),
     ({"extra": {"coherence_mask": {"size": [2, 2], "counts": [3]}}}, "coherence_mask is no run-length mask"),
     ({"extra": {"coherence_mask": {"size": [2, 2], "counts": [5, -1]}}}, "coherence_mask is no run-length mask"),
 ])  # fmt: skip
