@@ -99,7 +99,7 @@ class ShareSettings(Strict):
     """Some voters, and what they are asked."""
 
     asks: list[Asks] = Field(min_length=1)
-    share: float = Field(1, gt=0, description="of all voters, in proportion to the other rows")
+    share: float = Field(1, gt=0, allow_inf_nan=False, description="of all voters, in proportion to the other rows")
 
 
 class CampaignSettings(Strict):
@@ -190,10 +190,10 @@ class WordsTask(_OfOneImage):
 
     @model_validator(mode="after")
     def _of_the_prompt(self) -> WordsTask:
-        if self.prompt:
-            for word in (*self.missed, *self.may):
+        for name in ("missed", "may") if self.prompt else ():
+            for word in getattr(self, name):
                 if bare(word) not in map(bare, self.prompt.split()):
-                    raise ValueError(f'missed: the prompt has no word "{word}"')
+                    raise ValueError(f'{name}: the prompt has no word "{word}"')
         if both := set(map(bare, self.missed)) & set(map(bare, self.may)):
             raise ValueError(f'may: "{min(both)}" is in `missed` too')
         return self
@@ -215,6 +215,10 @@ class AreaTask(_OfOneImage):
             raise ValueError("give either `box` or `polygon`")
         if self.box and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
             raise ValueError("box: left, top, right, bottom are expected, the first two below the others")
+        corners = self.polygon or []
+        turns = ((x1 * y2 - x2 * y1) for (x1, y1), (x2, y2) in zip(corners, corners[1:] + corners[:1], strict=True))
+        if corners and abs(sum(turns)) < 1e-6:
+            raise ValueError("polygon: its corners enclose nothing")
         return self
 
 

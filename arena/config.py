@@ -298,7 +298,8 @@ def parse_config(raw: dict[str, Any], *, name: str = "arena.yaml") -> ArenaConfi
 
 def _explain(e: dict[str, Any]) -> str:
     """One of pydantic's errors as `place: what is wrong; what is allowed`."""
-    place = re.sub(r"^\.", "", "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in e["loc"]))
+    where = e["loc"][:3] + e["loc"][4:] if e["loc"][:2] == ("gold", "tasks") else e["loc"]  # [3] is the task's kind
+    place = re.sub(r"^\.", "", "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in where))
     found, context = e.get("input"), e.get("ctx", {})
     match e["type"]:
         case "literal_error":
@@ -308,6 +309,11 @@ def _explain(e: dict[str, Any]) -> str:
             return f"{place}: unknown key; see the comments in arena.yaml for the keys that exist here"
         case "missing":
             return f"{place}: is missing"
+        case "union_tag_not_found":
+            return place + f".{context['discriminator']}: is missing".replace("'", "")
+        case "union_tag_invalid":
+            said = f".{context['discriminator']}: unknown {_quote(context['tag'])}; one of {context['expected_tags']}"
+            return place + said.replace("'", "")
         case "value_error":
             return ": ".join(part for part in (place, str(context["error"])) if part)
         case "string_pattern_mismatch":

@@ -333,6 +333,7 @@ def test_guidelines_come_with_their_pictures(make_arena, tmp_path):
     ({"title": "x", "shares": [{"asks": ["style", "points"]}]}, "shares[0].asks: points go with a rating"),
     ({"title": "x", "asks": ["style"], "shares": [{"asks": ["words"]}]}, "asks, shares: give one of them"),
     ({"title": "x", "shares": [{"asks": []}]}, "campaign.shares[0].asks"),
+    ({"title": "x", "shares": [{"asks": ["style"], "share": float("inf")}]}, "campaign.shares[0].share"),
     ({"title": "x", "feedback": "always"}, 'campaign.feedback: unknown "always"; one of required, optional'),
     ({"title": "x", "asks": []}, "campaign"),
     ({"title": "x", "target": 0}, "campaign.target"),
