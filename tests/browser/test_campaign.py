@@ -90,8 +90,8 @@ def test_a_whole_campaign(labelling, visit):
     visitor.phase("open")
     assert not guide.is_visible(), "it is remembered that they were read"
 
-    def told() -> str:
-        page.wait_for_function("() => document.querySelector('.ia-note').innerText.includes(' of 2 tasks')")
+    def told(done: int) -> str:
+        page.wait_for_function(f"() => document.querySelector('.ia-note').innerText.includes('{done} of 2 tasks')")
         return visitor.said(".ia-note")
 
     kinds, lines = [], []
@@ -112,7 +112,7 @@ def test_a_whole_campaign(labelling, visit):
             assert page.locator(".ia-stage").get_attribute("data-phase") == "open"
             page.keyboard.press(right)
             page.wait_for_selector(".ia-stage.asking")
-            lines.append(told())
+            lines.append(told(len(kinds)))
             answer(page)
         else:
             page.keyboard.press("ArrowUp")
@@ -130,7 +130,7 @@ def test_a_whole_campaign(labelling, visit):
             zone = page.locator(f"[data-side={known}] .ia-ask-step.now")
             zone.get_by_role("button", name="moon", exact=True).click()
             page.get_by_role("button", name="Send", exact=True).click()
-            lines.append(told())
+            lines.append(told(len(kinds)))
         page.wait_for_selector(".ia-stage:not(.asking)[data-phase=open]")
     assert sorted(kinds) == ["battle", "words"]
     assert lines[0].startswith("Right now, thank you. 1 of 2") and lines[1].endswith("From here on your answers count.")
@@ -165,6 +165,73 @@ def test_a_whole_campaign(labelling, visit):
     arena.set_named(voter, True)
     assert arena.campaign.progress(voter)["ranking"] == {"named": [], "others": 1}, (
         "nobody by name who was not signed in"
+    )
+
+
+@pytest.fixture(scope="module")
+def pointing(launch, tmp_path_factory):
+    """A campaign whose first task has a known place: the upper left of one picture is wrong."""
+    folder, rng = tmp_path_factory.mktemp("places"), np.random.default_rng(6)
+    for name in ("wrong", "beside"):
+        pictures.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(folder / f"{name}.png")
+    return launch(
+        campaign={"title": "Where", "asks": ["style", "coherence", "points", "words"]},
+        gold={"first": 1, "every": None, "tasks": [
+            {"kind": "area", "image": str(folder / "wrong.png"), "beside": str(folder / "beside.png"), "prompt": PROMPT,
+             "category": "Anime", "criterion": "coherence", "box": [0, 0, 0.5, 0.5], "why": "The corner is melted."}]},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_wrong_place_leads_back_to_its_question(pointing, visit, width):
+    visitor = visit(width, 844, url=pointing.url, has_touch=width < 700, is_mobile=width < 700)
+    visitor.expected = "409"
+    page = visitor.page
+    page.locator(".ia-choice[data-winner=both_good]").click()
+    page.wait_for_selector(".ia-stage.asking")
+
+    def at(side: str, name: str):
+        if width < 700:
+            page.locator(f".ia-turn[data-turn={side}]").click()
+        page.locator(f".ia-step[data-step={name}]").click()
+        zone = page.locator(f"[data-side={side}] .ia-ask-step.now[data-step={name}]")
+        zone.wait_for()
+        return zone
+
+    for side in ("a", "b"):
+        at(side, "style").locator(".ia-score").nth(2).click()
+        at(side, "coherence").locator(".ia-score").nth(3).click()
+        at(side, "alignment").get_by_role("button", name="No mistakes").click()
+    send = page.locator(".ia-reveal")
+    send.click()
+    page.wait_for_function("() => document.querySelector('.ia-note').innerText.includes('or say “Nowhere”')")
+    assert page.locator(".ia-step[aria-current]").get_attribute("data-step") == "coherence", "places are a question too"
+    for side in ("a", "b"):
+        at(side, "coherence").get_by_role("button", name="Nowhere").click()
+    assert send.inner_text() == "Send", "nothing is missing, whichever question is on"
+    send.click()
+    again = page.get_by_role("dialog", name="Look again")
+    again.wait_for()
+    assert "The corner is melted." in again.inner_text()
+    page.keyboard.press("Enter")
+    again.wait_for(state="hidden")
+    task = pointing.arena.ledger.one("SELECT battle_id FROM votes ORDER BY seq DESC LIMIT 1")["battle_id"]
+    _, side = right_of(pointing.arena, task)
+    page.locator(f"[data-side={side}] .ia-ask-step.now.again[data-step=coherence]").wait_for()
+    page.wait_for_function("() => (document.activeElement.ariaLabel || '').includes('where it is wrong')")
+    assert page.locator(".ia-ask-step.again").count() == 1
+    assert visitor.said(".ia-note") == f"Image {side.upper()}: The corner is melted."
+    box = visitor.box(f"[data-side={side}] .ia-marks")
+    page.mouse.click(box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"])
+    page.locator(".ia-ask-step.again").wait_for(state="detached")
+    assert visitor.said(".ia-note") == ""
+    assert send.inner_text() == "Send"
+    send.click()
+    page.wait_for_selector(".ia-stage:not(.asking)[data-phase=open]")
+    [row] = [row for _, row in pointing.arena.ledger.feedback_after(0)
+             if row["battle_id"] == task and isinstance(json.loads(row["extra"]).get("gold"), dict)]  # fmt: skip
+    assert json.loads(row["extra"])["gold"]["right"] is False and row["coherence_points"] == [], (
+        "the first answer counts"
     )
 
 

@@ -7,6 +7,8 @@ import statistics
 
 import pytest
 
+from tests.slowness import slowness
+
 MARK_MS = """kind => { const layer = document.querySelector('[data-side=a] .ia-marks'), box = layer.getBoundingClientRect();
   const times = [];
   for (let k = 0; k < 21; k++) {
@@ -58,7 +60,7 @@ def kept(visitor) -> list[str]:
 
 
 def until(visitor, condition) -> None:
-    for _ in range(200):
+    for _ in range(1800):
         if condition():
             return
         visitor.page.wait_for_timeout(50)
@@ -138,7 +140,7 @@ def test_a_marker_is_there_with_the_click(visit):
     times = visitor.page.evaluate(MARK_MS, "coherence")
     print(f"a marker after {statistics.median(times):.2f} ms (median of {len(times)}, at most {max(times):.2f})")
     assert visitor.page.locator("[data-side=a] .ia-mark").count() == 3
-    assert statistics.median(times) < 16
+    assert statistics.median(times) < 16 * slowness()
 
 
 def test_reasons_by_keyboard_alone(visit, votes, given):
@@ -166,6 +168,8 @@ def test_reasons_by_keyboard_alone(visit, votes, given):
     press("b")
     press("ArrowRight")  # 2, a low rating: "Click where" follows
     press("Tab")
+    press("Tab")  # "Nowhere"
+    press("Space")
     press("Tab")  # "No mistakes"
     press("Tab")
     press("Space")  # the first word of image B
@@ -212,7 +216,7 @@ def test_a_phone_shows_one_picture_at_a_time(visit, given):
         touches = [] if up is None else [{"x": x, "y": y - up}]
         line.send("Input.dispatchTouchEvent", {"type": event, "touchPoints": touches})
         page.wait_for_timeout(16)
-    assert page.evaluate("scrollY") > 80
+    page.wait_for_function("scrollY > 80")
     assert page.locator("[data-side=a] .ia-mark[data-kind=alignment]").count() == 0, "no mark where one only scrolled"
     page.evaluate("document.querySelector('.ia-stage').style.paddingBottom = ''")
     page.get_by_role("button", name="Image B").last.tap()
@@ -271,6 +275,37 @@ def test_a_dead_line_keeps_what_was_said(visit, given):
     assert [row["style"] for row in given()] == [1], "once, however often it was sent"
 
 
+def test_nothing_to_mark_is_an_answer_and_what_is_passed_over_is_none(visit, given):
+    visitor = visit()
+    page = visitor.page
+    vote_and_ask(visitor)
+    step(visitor, "coherence")
+    score(visitor, "a", 4)
+    score(visitor, "b", 4)  # and not a word of where
+    nowhere = page.locator("[data-side=a] .now").get_by_role("button", name="Nowhere")
+    nowhere.click()
+    assert nowhere.get_attribute("aria-pressed") == "true"
+    mark(visitor, "a", 0.5, 0.5)
+    assert not nowhere.is_visible(), "a place is marked after all"
+    mark(visitor, "a", 0.5, 0.5)
+    assert nowhere.get_attribute("aria-pressed") == "false", "taken away again, which says nothing"
+    nowhere.click()
+    nowhere.click()
+    assert nowhere.get_attribute("aria-pressed") == "false", "a second click takes it back"
+    nowhere.press("Enter")
+    step(visitor, "alignment")
+    page.locator("[data-side=b]").get_by_role("button", name="No mistakes").click()
+    page.reload()
+    page.wait_for_selector(".ia-stage.asking")
+    step(visitor, "coherence")
+    assert nowhere.get_attribute("aria-pressed") == "true", "it survives a reload"
+    page.keyboard.press("n")
+    until(visitor, lambda: len(given()) == 2)
+    a, b = given()
+    assert (a["coherence_points"], a["alignment_points"], a["misaligned_words"]) == ([], None, None)
+    assert (b["coherence_points"], b["alignment_points"], b["misaligned_words"]) == (None, None, [])
+
+
 def test_who_wants_the_names_at_once_has_them(visit, given):
     visitor = visit()
     page = visitor.page
@@ -317,9 +352,13 @@ def test_an_area_is_painted_where_the_arena_asks_for_one(visit, launch):
     page.get_by_role("button", name="Paint where it is wrong on image A").press("Enter")
     for key in ("Shift+ArrowUp", "Shift+ArrowUp", "Enter"):
         page.keyboard.press(key)
+    score(visitor, "b", 4)
+    page.get_by_role("button", name="Nowhere: there is no place to mark on image B").click()
     page.get_by_role("button", name="Send").click()
-    until(visitor, lambda: served.arena.ledger.feedback_after(0))
-    [(_, row)] = served.arena.ledger.feedback_after(0)
+    until(visitor, lambda: len(served.arena.ledger.feedback_after(0)) == 2)
+    (_, row), (_, other) = served.arena.ledger.feedback_after(0)
+    assert other["coherence_points"] == [] and "coherence_mask" not in json.loads(other["extra"])
+    assert row["coherence_points"] is None
     mask = json.loads(row["extra"])["coherence_mask"]
     assert mask["size"] == [64, 64] and row["coherence"] == 3
     cells = [k % 2 for k, run in enumerate(mask["counts"]) for _ in range(run)]

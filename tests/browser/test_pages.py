@@ -6,6 +6,38 @@ import pytest
 
 from arena.build import start
 
+# Controls in sight that a thumb, 44 pixels high, misses: what is there is not the control, its label or a part of it. Links
+# inside a line of text, such as a licence, are as high as the line.
+MISSED = """() => [...document.querySelectorAll('.ia :is(button, a:not(.ia-label a), select, input)')].filter((node) => {
+  const own = node.closest('label') || node, box = own.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
+  if (!node.checkVisibility({ visibilityProperty: true }) || node.disabled || !box.width || y < 22 || y > innerHeight - 22) return false;
+  const found = document.elementFromPoint(x, y);
+  if (!found || !(own.contains(found) || found.contains(node))) return false;  // behind something, such as the bar below
+  return [-21, 21].some((by) => { const hit = document.elementFromPoint(x, y + by); return !hit || !(own.contains(hit) || hit.closest('label') === own); });
+}).map((node) => node.className + ' ' + node.innerText)"""
+
+
+def test_a_thumb_finds_every_control_of_a_phone(visit):
+    visitor = visit(390, 844, is_mobile=True, has_touch=True)
+    page = visitor.page
+    assert page.evaluate(MISSED) == []
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert page.evaluate(MISSED) == []
+    page.evaluate("scrollTo(0, 0)")
+    page.get_by_role("button", name="A is better").tap()
+    visitor.phase("counted")
+    assert page.evaluate(MISSED) == []
+    page.get_by_role("button", name="Say why").tap()
+    for name, value in (("style", 4), ("coherence", 4), ("alignment", 2)):
+        page.locator(f".ia-step[data-step={name}]").tap()
+        page.locator("[data-side=a] .now .ia-score").nth(value - 1).tap()
+        page.wait_for_selector(f".ia-step[data-step={name}][aria-current=step]")
+        assert page.evaluate(MISSED) == []
+    page.get_by_role("button", name="Close the questions").tap()
+    page.get_by_role("button", name="Send").tap()
+    visitor.phase("revealed")
+    assert page.evaluate(MISSED) == []
+
 
 def test_a_phone_shows_both_pictures_and_the_choices(visit, votes):
     visitor = visit(390, 844, is_mobile=True, has_touch=True, device_scale_factor=2, color_scheme="dark")

@@ -1,10 +1,11 @@
 // Talking to the arena: JSON routes for battles and votes. Whatever goes wrong becomes a `Trouble` with plain words.
 
 class Trouble extends Error {
-  constructor(code, message, retryAfter) {
+  constructor(code, message, { retry_after: retryAfter, about } = {}) {
     super(message);
     this.code = code;
     this.retryAfter = retryAfter;
+    this.about = about; // which answer is wrong, of a task with a known one
   }
 }
 
@@ -36,7 +37,7 @@ async function call(path, body) {
   if (answer.ok && found && !found.error) return found;
   const error = (found && found.error) || {};
   if (!error.message && answer.status >= 500) throw new Trouble('offline', 'The arena is not answering just now.');
-  throw new Trouble(error.code || 'internal', error.message || 'Something went wrong here; nothing was counted.', error.retry_after);
+  throw new Trouble(error.code || 'internal', error.message || 'Something went wrong here; nothing was counted.', error);
 }
 
 /** A picture that is ready to be painted at once. */

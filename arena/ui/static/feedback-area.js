@@ -1,4 +1,5 @@
 // A painted area in place of points: a grid of 64 x 64 over the picture, painted with a brush, sent as run lengths.
+// "Nowhere" is said as with points, by an empty list of them.
 
 const GRID = 64;
 const BRUSH = 3; // cells from the middle to the edge
@@ -66,6 +67,8 @@ function buildArea(side, answers, changed) {
 
   function keepMask(kind, painted, said) {
     answers()[kind + '_mask'] = any(painted) ? runLengths(painted) : null;
+    answers()[kind + '_points'] = null;
+    if (!any(painted)) tool.erasing = false;
     draw(kind, painted);
     say(said);
     changed(kind);
@@ -152,6 +155,13 @@ function buildArea(side, answers, changed) {
   };
   tool.undoable = (kind) => history[kind].length > 0;
   tool.used = (kind) => (of(kind) ? 1 : 0);
+  tool.isNowhere = (kind) => Boolean(answers()[kind + '_points']);
+  tool.nowhere = (kind) => {
+    const taken = tool.isNowhere(kind);
+    answers()[kind + '_points'] = taken ? null : [];
+    say(taken ? 'Taken back.' : `Nowhere on image ${side.toUpperCase()}.`);
+    changed(kind);
+  };
   tool.show = () => Object.keys(sheets).forEach((kind) => draw(kind));
   tool.reset = () => { tool.erasing = false; Object.values(history).forEach((steps) => steps.splice(0)); };
   tool.layer = layer;

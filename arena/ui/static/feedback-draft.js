@@ -57,21 +57,26 @@ function placesAsked(answers, criterion) {
   return rating !== null && rating < below;
 }
 
+/** Whether places were marked, or "nowhere" was said, which is an empty list of points. */
+const saysWhere = (answers, step) => Boolean(answers[step + '_points'] || (withArea() && answers[step + '_mask']));
+
 /** Whether this question has any answer on this side. */
 function hasAnswer(answers, step) {
   return Boolean(rated(answers, step)) || (step === 'alignment' && Boolean(answers.misaligned_words))
-    || (placesAsked(answers, step) && Boolean((answers[step + '_points'] || []).length || answers[step + '_mask']));
+    || (placesAsked(answers, step) && saysWhere(answers, step));
 }
 
 /** Whether this question has all the answers that it wants on this side. */
 function isAnswered(answers, step) {
   const { criteria, words } = feedback();
-  return (!criteria.includes(step) || Boolean(rated(answers, step))) && (step !== 'alignment' || !words || Boolean(answers.misaligned_words));
+  return (!criteria.includes(step) || Boolean(rated(answers, step))) && (step !== 'alignment' || !words || Boolean(answers.misaligned_words))
+    && (!placesAsked(answers, step) || saysWhere(answers, step));
 }
 
 const hasAnswers = (record) => SIDES.some((side) => bodyOf(record, side));
 
-/** What is sent of one image; null where nothing was answered. A question that was not asked is left out. */
+/** What is sent of one image; null where nothing was answered. A question that was not asked, or was passed over, is left
+ *  out; an empty list says that there is nothing to mark. */
 function bodyOf(record, side) {
   const answers = record.answers[side];
   const body = {};
@@ -82,11 +87,10 @@ function bodyOf(record, side) {
   if (feedback().words && answers.misaligned_words) body.misaligned_words = [...answers.misaligned_words].sort((i, k) => i - k);
   for (const criterion of ['coherence', 'alignment']) {
     if (!placesAsked(answers, criterion)) continue;
-    // Asked, and nothing marked or painted, is an answer only beside a rating.
-    const points = withArea() ? [] : answers[criterion + '_points'] || [];
+    const points = answers[criterion + '_points'];
     const mask = withArea() && answers[criterion + '_mask'];
     if (mask) body[criterion + '_mask'] = mask;
-    else if (points.length || rated(answers, criterion)) body[criterion + '_points'] = points;
+    else if (points) body[criterion + '_points'] = withArea() ? [] : points;
   }
   return Object.keys(body).length ? { battle_id: record.battle.battle_id, side, ...body } : null;
 }
@@ -107,7 +111,7 @@ async function deliver(record) {
     } catch (error) {
       if (error.code === 'wrong_answer') { // a task with a known answer: it is asked again
         record.waiting = [];
-        return { wrong: error.message, side: body.side };
+        return { wrong: error.message, side: body.side, about: error.about };
       }
       if (['offline', 'busy', 'too_fast', 'internal'].includes(error.code)) {
         deliverLater(error.retryAfter);

@@ -1,4 +1,5 @@
 // Up to three points of a kind on a picture. A click adds one, a click on a marker removes it, and it can be dragged.
+// What is kept: null as long as nothing was said, an empty list for "nowhere".
 
 const DRAG_PIXELS = 5; // less is a click with an unsteady hand
 
@@ -9,14 +10,16 @@ function buildPoints(side, answers, changed) {
   const marks = { coherence: [], alignment: [] };
   const tool = { step: 0.02, slots: most };
   const layer = buildLayer(side, tool);
-  const of = (kind) => answers()[kind + '_points'] || [];
+  const said = (kind) => answers()[kind + '_points'] || null;
+  const of = (kind) => said(kind) || [];
+  const some = (points) => (points.length ? points : null);
   let dragged = false;
 
-  function set(kind, points, said, { remember = true } = {}) {
-    if (remember) history[kind].push(of(kind));
+  function set(kind, points, told, { remember = true } = {}) {
+    if (remember) history[kind].push(said(kind));
     answers()[kind + '_points'] = points;
     draw(kind);
-    say(said);
+    say(told);
     changed(kind);
   }
 
@@ -32,7 +35,7 @@ function buildPoints(side, answers, changed) {
   }
 
   function remove(kind, k) {
-    set(kind, of(kind).filter((_, other) => other !== k), `${titled(kind)} ${k + 1} removed.`);
+    set(kind, some(of(kind).filter((_, other) => other !== k)), `${titled(kind)} ${k + 1} removed.`);
   }
 
   const titled = (kind) => KINDS[kind].one[0].toUpperCase() + KINDS[kind].one.slice(1);
@@ -119,8 +122,10 @@ function buildPoints(side, answers, changed) {
     const { kind } = layer;
     if (!kind || !tool.undoable(kind)) return;
     // After a reload there is no history; then the last point goes.
-    set(kind, history[kind].pop() || of(kind).slice(0, -1), 'Undone.', { remember: false });
+    set(kind, history[kind].length ? history[kind].pop() : some(of(kind).slice(0, -1)), 'Undone.', { remember: false });
   };
+  tool.nowhere = (kind) => set(kind, tool.isNowhere(kind) ? null : [], tool.isNowhere(kind) ? 'Taken back.' : `Nowhere on image ${side.toUpperCase()}.`);
+  tool.isNowhere = (kind) => Boolean(said(kind)) && !of(kind).length;
   tool.undoable = (kind) => Boolean(history[kind].length || of(kind).length);
   tool.used = (kind) => of(kind).length;
   tool.show = () => Object.keys(marks).forEach(draw);

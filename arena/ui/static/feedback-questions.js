@@ -72,7 +72,8 @@ function buildQuestions(side, answers, changed) {
       onclick: (event) => enterLayer(marks.layer, !event.detail) },
       el('span', {}, painted ? 'Paint where' : `${verb} where`), el('span.ia-dots', {}, ...where.slots));
     where.undo = el('button.ia-where-btn', { type: 'button', 'aria-label': `Undo on image ${letter}`, title: 'Undo', onclick: () => undoMark(side) }, icon('undo'));
-    where.node = el('span.ia-where', { hidden: true }, where.mark);
+    where.nowhere = el('button.ia-where-none', { type: 'button', 'aria-pressed': 'false', 'aria-label': `Nowhere: there is no place to mark on image ${letter}`, title: 'There is no one place to mark', onclick: () => marks.nowhere(kind) }, 'Nowhere');
+    where.node = el('span.ia-where', { hidden: true }, where.mark, where.nowhere);
     if (painted) {
       where.erase = el('button.ia-where-btn', { type: 'button', 'aria-pressed': 'false', 'aria-label': `Erase on image ${letter}`, title: 'Erase (e)', onclick: () => marks.erase(!marks.erasing) }, icon('eraser'));
       where.clear = el('button.ia-where-btn', { type: 'button', 'aria-label': `Clear image ${letter}`, title: 'Clear', onclick: () => marks.clear() }, icon('close'));
@@ -123,15 +124,26 @@ function buildQuestions(side, answers, changed) {
     changed('alignment', false, 'word');
   }
 
+  /** Show or hide a button; the keyboard's place does not go with it. */
+  function swap(button, shown, instead) {
+    const held = !shown && document.activeElement === button;
+    button.hidden = !shown;
+    if (held) instead.focus({ preventScroll: true });
+  }
+
   function showWhere(step) {
     const { where } = parts[step] || {};
     if (!where) return;
     const used = marks.used(step);
     where.node.hidden = !placesAsked(answers(), step);
     where.slots.forEach((slot, k) => slot.classList.toggle('used', k < used));
-    where.undo.disabled = !marks.undoable(step);
+    const nowhere = marks.isNowhere(step);
+    where.nowhere.setAttribute('aria-pressed', String(nowhere));
+    // "Nowhere" makes room for the others once something is marked.
+    swap(where.nowhere, !used, where.mark);
+    swap(where.undo, marks.undoable(step) && !nowhere, where.mark);
+    for (const button of [where.erase, where.clear]) if (button) swap(button, used, where.mark);
     if (where.erase) where.erase.setAttribute('aria-pressed', String(marks.erasing));
-    if (where.clear) where.clear.disabled = !used;
     marks.layer.node.classList.toggle('erasing', Boolean(marks.erasing));
   }
 
@@ -152,6 +164,20 @@ function buildQuestions(side, answers, changed) {
   return {
     zone, marks, arm, rate, parts,
     show() { for (const step of Object.keys(parts)) show(step); marks.show(); },
+    /** What a question that has to be answered still lacks. */
+    lacks(step) {
+      const { criteria } = feedback();
+      if (criteria.includes(step) && !rated(answers(), step)) return `${QUESTIONS[step].tab.toLowerCase()} is still to be answered.`;
+      if (step === 'alignment' && feedback().words && !answers().misaligned_words) return `${verb.toLowerCase()} the words that it misses, or “No mistakes”.`;
+      return `${feedback().area ? 'paint' : 'mark'} ${KINDS[step].where}, or say “Nowhere”.`;
+    },
+    /** The keyboard's place where a wrong answer is put right: its words, its places, or the rating that asks for them. */
+    again(step, words) {
+      const { where, words: list } = parts[step];
+      if (words && list) list.querySelector('button').focus({ preventScroll: true });
+      else if (where && !where.node.hidden) where.mark.focus({ preventScroll: true });
+      else this.focus(step);
+    },
     /** Where the keyboard goes on: the chosen step of the scale, or the first. */
     focus(step) {
       const { radios, words } = parts[step];

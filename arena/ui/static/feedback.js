@@ -8,6 +8,7 @@ const why = {
   record: null, // what is known of the battle on the stage, once it has a vote
   touched: '', // the side whose places were marked last: what Undo means
   timer: 0, // a question that was answered makes room for the next a moment later
+  again: null, // the side and step of a wrong answer that is to be put right
 };
 const GO_ON = 420; // milliseconds in which one sees what one chose
 const AT_ONCE = 'reveal-at-once';
@@ -64,6 +65,7 @@ function leaveFeedback() {
   const { record } = why;
   clearTimeout(why.timer);
   why.record = null;
+  why.again = null;
   why.open = false;
   if (record && !record.told && hasAnswers(record) && !mustSay(record.battle)) give(record);
   if (feedback()) showWhy();
@@ -123,6 +125,7 @@ function focusQuestion(side) {
 /** After an answer: keep it, and where nothing more is asked here, go on to what follows. */
 function answered(side, step, first, by) {
   clearTimeout(why.timer);
+  if (why.again && why.again.side === side && why.again.step === step) leaveAgain();
   keep(why.record);
   if (!phone.matches) why.shown = side;
   if (by === 'full') flash(ui[side].questions.parts[step].where.node);
@@ -150,10 +153,14 @@ function undoMark(side) {
 /** What the main button of the panel does: the next question, the other picture, or send. */
 function forward() {
   const last = steps().length - 1;
+  if (mayGoOn()) return sendWhy();
   if (why.step < last) return goTo(why.step + 1, why.shown);
   if (toOther()) return goTo(0, other(why.shown));
   return sendWhy();
 }
+
+/** Whether nothing is missing that has to be answered. */
+const mayGoOn = () => owesWhy() && SIDES.every((side) => steps().every((step) => isAnswered(answersOf(side)(), step)));
 
 const toOther = () => phone.matches && why.shown === 'a' && (!bodyOf(why.record, 'b') || (owesWhy() && !steps().every((step) => isAnswered(answersOf('b')(), step))));
 
@@ -184,7 +191,7 @@ async function sendAll(record) {
     if (!why.open) openWhy();
     goTo(step, side);
     focusQuestion(side);
-    const line = `Image ${side.toUpperCase()}: ${QUESTIONS[steps()[step]].tab.toLowerCase()} is still to be answered.`;
+    const line = `Image ${side.toUpperCase()}: ${ui[side].questions.lacks(steps()[step])}`;
     note(line);
     setTimeout(() => { if (ui.note.textContent === line) note(null); }, 5000);
     return;
@@ -202,8 +209,27 @@ async function sendAll(record) {
   }
   record.told = false;
   keep(record);
-  if (sent.wrong) lookAgain(sent.wrong, () => { openWhy(); goTo(steps().length - 1, sent.side); focusQuestion(sent.side); });
+  if (sent.wrong) lookAgain(sent.wrong, () => putRight(sent));
   else note('The arena can’t be reached. Your answers are kept here.', { bad: true, action: 'Send them again', run: sendWhy });
+}
+
+/** A wrong answer to a known task was explained: back to the very question, which stays marked until it is changed. */
+function putRight({ wrong, side, about }) {
+  const step = about === 'words' ? 'alignment' : about;
+  openWhy();
+  goTo(Math.max(0, steps().indexOf(step)), side, { focus: false });
+  why.again = { side, step };
+  ui[side].questions.again(stepNow(), about === 'words');
+  note(`Image ${side.toUpperCase()}: ${wrong}`, { bad: true });
+  showWhy();
+  fitWhy();
+}
+
+/** The question that was to be put right has changed: it is not pointed at any more. */
+function leaveAgain() {
+  if (!why.again) return;
+  why.again = null;
+  note(null);
 }
 
 /** After a reload: a battle that was voted on, and lacks its feedback. */
@@ -232,7 +258,13 @@ function showWhy() {
   ui.stage.classList.toggle('asking', open);
   ui.stage.dataset.shown = why.shown;
   ui.stage.dataset.step = stepNow();
-  for (const side of SIDES) for (const step of steps()) ui[side].questions.parts[step].node.classList.toggle('now', step === stepNow());
+  for (const side of SIDES) {
+    for (const step of steps()) {
+      const { node } = ui[side].questions.parts[step];
+      node.classList.toggle('now', step === stepNow());
+      node.classList.toggle('again', Boolean(why.again && why.again.side === side && why.again.step === step));
+    }
+  }
   ui.why.hidden = open || !canSayWhy();
   ui.back.hidden = !open;
   ui.steps.hidden = !open;
@@ -250,7 +282,7 @@ function showWhy() {
   ui.stepButtons.forEach((button, k) => {
     if (k === why.step) button.setAttribute('aria-current', 'step');
     else button.removeAttribute('aria-current');
-    const done = SIDES.filter((side) => hasAnswer(answersOf(side)(), steps()[k]));
+    const done = SIDES.filter((side) => (owesWhy() ? isAnswered : hasAnswer)(answersOf(side)(), steps()[k]));
     for (const mark of button.querySelectorAll('i')) mark.classList.toggle('done', done.includes(mark.dataset.of));
     button.setAttribute('aria-label', QUESTIONS[steps()[k]].tab + (done.length ? `, answered for ${done.join(' and ').toUpperCase().replace('AND', 'and')}` : ''));
   });
@@ -285,7 +317,8 @@ function showMain(open, given) {
   if (ui.reveal.hidden) return;
   const last = open && why.step === steps().length - 1;
   let text = ['Reveal', ' the models'];
-  if (open && !last) text = ['Continue', ''];
+  if (open && mayGoOn()) text = ['Send', ''];
+  else if (open && !last) text = ['Continue', ''];
   else if (open && toOther()) text = ['Image B', ''];
   else if (owesWhy()) text = ['Send', ''];
   else if (given) text = hidden ? ['Send', ' and reveal'] : ['Send', ''];

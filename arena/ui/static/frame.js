@@ -22,7 +22,7 @@ function buildSide(side) {
     about: el('span.ia-about'),
     elo: el('span.ia-elo', { hidden: true }),
     more: el('button.ia-iconbtn.ia-more', { type: 'button', 'aria-expanded': 'false', 'aria-label': `How image ${letter} was made`, title: 'How it was made', hidden: true }, icon('info')),
-    sheet: el('dl.ia-sheet', { hidden: true, tabindex: '-1' }),
+    sheet: el('dl.ia-sheet', { hidden: true, tabindex: '0' }),
   };
   ui.frame.append(ui.veil, ui.sheet);
   ui.more.addEventListener('click', () => openSheet(ui, ui.sheet.hidden));

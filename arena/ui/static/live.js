@@ -29,8 +29,8 @@ function buildComposer() {
   c.form = el('form.ia-form', { onsubmit: (event) => { event.preventDefault(); ask(); } }, c.text, c.surprise, c.go);
   c.strip.append(el('span.ia-strip-line', {}, c.state, c.eta, c.act), c.progress);
   c.panel = el('div.ia-panel', {}, c.error,
-    el('div.ia-private', {}, c.secret, el('label', { for: 'ia-private' }, el('b', {}, 'Keep it private. '),
-      'Only you see the pictures; neither they nor your words are published. Your vote still counts.'), c.left),
+    el('div.ia-private', {}, el('label', {}, c.secret, el('span', {}, el('b', {}, 'Keep it private. '),
+      'Only you see the pictures; neither they nor your words are published. Your vote still counts.')), c.left),
     ...examples(c), ...world());
   c.box = el('section.ia-composer', { 'aria-label': 'Your own prompt' }, c.form, c.strip, c.panel);
   c.text.addEventListener('input', () => { grow(); composerError(null); });

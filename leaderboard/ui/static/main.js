@@ -16,17 +16,27 @@ function complain(message) {
 
 // -- the head -------------------------------------------------------------------------------------------------------
 
+const small = matchMedia('(max-width: 700px)');
+small.addEventListener('change', () => state.head && drawHead());
+
 function drawHead() {
   const { facts, about, alarms, warnings, notes, method, models } = state.head;
+  const opened = (selector) => titled.querySelector(`${selector}[open]`) !== null;
   const shown = facts.map(([name, value, why]) => make('div', {}, make('dt', {}, name), make('dd', {}, explains(make('span', { tabindex: 0 }, value), () => [make('span', {}, why)]))));
-  fill(titled,
-    make('h1', {}, props.value.title),
-    make('p.lb-lead', {}, `${props.value.about} ${method} with 95% intervals.`.trim()),
-    make('dl.lb-facts', {}, shown),
+  const lead = make('p.lb-lead', {}, `${props.value.about} ${method} with 95% intervals.`.trim());
+  const fine = [
     make('p', {}, [about, Object.values(models).some((model) => model.demo) && 'Models marked “demo” are small demonstration models.'].filter(Boolean).join(' ')),
     alarms.length > 0 && make('ul.lb-alarms', {}, alarms.map((note) => make('li', {}, note))),
     warnings.length > 0 && make('p.lb-warnings', {}, make('a.lb-link', { href: '#quality/measures' }, `${many(warnings.length, 'warning')} about the data`), `: ${warnings.join(', ')}.`),
-    make('details.lb-notes', { open: titled.querySelector('.lb-notes[open]') !== null }, make('summary', {}, `How to read this (${many(notes.length, 'note')})`), make('ul', {}, notes.map((note) => make('li', {}, note)))));
+    make('details.lb-notes', { open: opened('.lb-notes') }, make('summary', {}, `How to read this (${many(notes.length, 'note')})`), make('ul', {}, notes.map((note) => make('li', {}, note)))),
+  ];
+  // On a phone the standings come first: what is to be known of the data is one line that says how much there is.
+  const sum = [alarms.length && many(alarms.length, 'alarm'), warnings.length && many(warnings.length, 'warning')].filter(Boolean).join(', ');
+  fill(titled,
+    make('h1', {}, props.value.title),
+    !small.matches && lead,
+    make('dl.lb-facts', {}, shown),
+    small.matches ? make('details.lb-fine', { open: opened('.lb-fine') }, make('summary', { class: sum && 'lb-warned' }, sum ? `${sum} about the data` : 'About these numbers'), lead, fine) : fine);
 }
 
 // -- tabs -----------------------------------------------------------------------------------------------------------

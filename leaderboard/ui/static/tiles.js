@@ -46,9 +46,10 @@ function tile(one, said) {
   const prompt = one.prompt || 'A prompt that is not shown';
   const stack = overlaid(''), frame = make('span.lb-frame', { 'data-image': one.image }, stack);
   frame.stack = stack;
-  const words = `${said === 'model' ? one.name : prompt}. Overall ${one.score.shown} of 5, ${many(one.voters, 'voter')}.`;
+  const title = ` ${said === 'model' ? one.name : prompt}`;
+  const words = `${one.score.shown}${title}. Overall, of 5, by ${many(one.voters, 'voter')}.`; // begins with what is seen
   const node = make('a.lb-shot', { href: pageOf('image', one.image), 'aria-label': words, 'data-at': `image ${one.image}` }, frame,
-    make('span.lb-shot-words', {}, make('b', {}, one.score.shown), ` ${said === 'model' ? one.name : prompt}`));
+    make('span.lb-shot-words', {}, make('b', {}, one.score.shown), title));
   eye.observe(frame);
   return explains(node, () => [make('b', {}, prompt), make('span', {}, `${one.name}: overall ${one.score.shown}${one.score.interval ? ` (${one.score.interval})` : ''} from ${many(one.voters, 'voter')}.`), make('span.lb-dim', {}, one.score.explain)]);
 }

@@ -48,7 +48,7 @@ function makeCard(block, card) {
     scoreRows(block.criteria, card.scores, card.others),
     card.weakest && make('p', {}, `Weakest in `, make('b', {}, card.weakest.group), ' ', numberOfGroup(card.weakest, card.by)),
     card.asked_words && make('p.lb-misses', {}, card.words.length ? 'Misses most: ' : 'No word is missed often.', card.words.map((word) => chip(word))),
-    make('a.lb-onward', { href: to, 'aria-label': `All of ${card.name}` }, 'Why, in full'));
+    make('a.lb-onward', { href: to, 'aria-label': `Why, in full: ${card.name}` }, 'Why, in full'));
 }
 
 function counts({ feedback, images, voters }) {
