@@ -13,18 +13,15 @@ from typing import TYPE_CHECKING
 
 from arena.errors import GenerationCancelled, GenerationError, ImageRejected
 from arena.records import Image
+from arena.wanted import Turns
 
 if TYPE_CHECKING:
     from arena.backends.base import Generated, Request
-    from arena.records import Prompt
     from arena.stock import Stock
     from arena.studio import Studio
     from arena.wanted import Wanted
 
 ENCODERS = 4  # threads that encode the pictures of one call
-TURN = 32  # images of one model in a row, at most, and how many prompts ahead of the others a model may be
-READY = 8  # prompts that can be served, for each image of a turn
-AT_ONCE = 4  # images in a call while nobody waits: who comes is drawn for after a step, or a decoding, of so many
 
 
 def make(stock: Stock, studio: Studio, wanted: Sequence[Wanted],
@@ -76,16 +73,10 @@ def _settled(stock: Stock, one: Wanted, request: Request, outcome: Image | Gener
 
 
 class Refill:
-    """The app's. Models take turns, since a model that must be read anew for each image costs more than the image. The
-    more prompts can be served already, the longer a turn: the first prompts of an empty bank get their pairs first.
-
-    A call is for one image of a model at first, then for twice as many each time, up to what its backend takes well; for
-    half as many after a live request made it stop: what is half done then is lost."""
+    """The app's: what is made while nobody waits, as `arena.wanted.Turns` has it."""
 
     def __init__(self, stock: Stock):
-        self.stock = stock
-        self._most: dict[str, int] = {}  # model -> images in its next call
-        self._model, self._left = "", 0  # whose turn it is, and images left of it
+        self.stock, self._turns = stock, Turns(stock.wanted, len(stock.contenders))
 
     def some(self, studio: Studio) -> bool:
         """Make what is wanted first; False when nothing is, or nothing can be made now. A failing model rests, and its
@@ -105,7 +96,7 @@ class Refill:
                 if not isinstance(outcome, ImageRejected):
                     break
         except GenerationCancelled:
-            self._most[model] = max(1, len(wanted) // 2)
+            self._turns.cut_short(model, len(wanted))
             raise
         except Exception:
             self.stock.wanted.put(left.pop(0).prompt, model)
@@ -114,12 +105,12 @@ class Refill:
         finally:
             for one in reversed(left):
                 self.stock.wanted.put(one.prompt, model, first=True)
-            self._left -= len(wanted) - len(left)
+            self._turns.ended(len(wanted) - len(left))
         if failure is not None and not (made and isinstance(failure, ImageRejected)):
-            self._most.pop(model, None)
+            self._turns.failed(model)
             studio.rest(model)
         else:
-            self._most[model] = max(self._most.get(model, 1), 2 * len(wanted))
+            self._turns.went_well(model, len(wanted))
             studio.recovered(model)
         if failure is not None:
             raise failure
@@ -127,21 +118,7 @@ class Refill:
 
     def _next(self, studio: Studio) -> list[Wanted]:
         """Images of the model whose turn it is, off the list of what is wanted."""
-        stock, resting, found = self.stock, studio.resting(), None
-
-        def take(**of: object) -> tuple[Prompt, str] | None:
-            return stock.wanted.take(stock.lacks, resting, **of)
-
-        near = TURN * len(stock.contenders)
-        if self._left > 0:
-            found = take(model=self._model, within=near)
-        if found is None:
-            found = take()
-            if found is None:
-                return []
-            self._model, self._left = found[1], min(TURN, sum(stock.shelf.sizes().values()) // READY)
-        some = [found]
-        most = min(AT_ONCE, self._most.get(self._model, 1), studio.takes(stock.contenders[self._model]))
-        while len(some) < most and (more := take(model=self._model, within=near)):
-            some.append(more)
+        stock = self.stock
+        some = self._turns.next(stock.lacks, studio.resting(), lambda: sum(stock.shelf.sizes().values()),
+                                lambda model: studio.takes(stock.contenders[model]))  # fmt: skip
         return [stock.key(*one) for one in some]

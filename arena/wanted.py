@@ -1,4 +1,6 @@
-"""What the bank lacks: the key of a generation, and the list from which missing images are made one after the other."""
+"""What the bank lacks: the key of a generation, the list from which missing images are made, and the turns that models
+take at it while nobody waits for an image.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,9 @@ from dataclasses import dataclass
 from arena.records import Prompt
 
 Slot = tuple[str, str]  # (prompt_id, model): the place of one image on the shelf
+TURN = 32  # images of one model in a row, at most, and how many prompts ahead of the others a model may be
+READY = 8  # prompts that can be served, for each image of a turn
+AT_ONCE = 4  # images in a call while nobody waits: who comes is drawn for after a step, or a decoding, of so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +84,49 @@ class WantList:
             for slot in gone:
                 del self._list[slot]
         return found
+
+
+class Turns:
+    """What the app makes next of `wanted`. Models take turns, since a model that must be read anew for each image costs
+    more than the image. The more prompts can be served already, the longer a turn: the first prompts of an empty bank get
+    their pairs first.
+
+    A call is for one image of a model at first, then for twice as many each time, up to what its backend takes well; for
+    half as many after a live request made it stop: what is half done then is lost."""
+
+    def __init__(self, wanted: WantList, models: int):
+        self._wanted, self._near = wanted, TURN * models
+        self._most: dict[str, int] = {}  # model -> images in its next call
+        self._model, self._left = "", 0  # whose turn it is, and images left of it
+
+    def next(self, lacks: Callable[[Prompt, str], bool], resting: Collection[str], servable: Callable[[], int],
+             takes: Callable[[str], int]) -> list[tuple[Prompt, str]]:  # fmt: skip
+        """Images of the model whose turn it is, off the list; `servable()` is how many prompts can be served, and
+        `takes(model)` how many images its backend takes at once."""
+        found = None
+        if self._left > 0:
+            found = self._wanted.take(lacks, resting, model=self._model, within=self._near)
+        if found is None:
+            found = self._wanted.take(lacks, resting)
+            if found is None:
+                return []
+            self._model, self._left = found[1], min(TURN, servable() // READY)
+        some = [found]
+        most = min(AT_ONCE, self._most.get(self._model, 1), takes(self._model))
+        while len(some) < most and (more := self._wanted.take(lacks, resting, model=self._model, within=self._near)):
+            some.append(more)
+        return some
+
+    def ended(self, images: int) -> None:
+        """So many of the last call were made, or failed."""
+        self._left -= images
+
+    def went_well(self, model: str, images: int) -> None:
+        self._most[model] = max(self._most.get(model, 1), 2 * images)
+
+    def cut_short(self, model: str, images: int) -> None:
+        """Somebody came while so many were under way."""
+        self._most[model] = max(1, images // 2)
+
+    def failed(self, model: str) -> None:
+        self._most.pop(model, None)

@@ -31,9 +31,8 @@ from arena.backends import Request  # noqa: E402
 from arena.build import build_arena  # noqa: E402
 from arena.errors import GenerationCancelled  # noqa: E402
 from arena.fill import TURN, fill, in_turns  # noqa: E402
-from arena.making import AT_ONCE  # noqa: E402
 from arena.records import Prompt  # noqa: E402
-from arena.wanted import Wanted  # noqa: E402
+from arena.wanted import AT_ONCE, Wanted  # noqa: E402
 from tests.image_server import ImageServer  # noqa: E402
 
 

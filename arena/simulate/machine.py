@@ -32,7 +32,7 @@ class Events:
 
 @dataclass(eq=False)
 class Job:
-    """Images of `models()`, which is asked when the work begins; then `done(seconds it took)` is called."""
+    """An image of each of `models()`, which is asked when the work begins; then `done(seconds it took)` is called."""
 
     models: Callable[[], tuple[str, ...]]
     done: Callable[[float], None]

@@ -3,7 +3,7 @@
 `on-demand` draws a pair of models for every battle and loads and runs both, as an arena without a bank does.
 `resident` does the same, but prefers pairs whose models are in memory already. `bank` is this arena: battles come
 from banked images at once, visitors' own prompts are drawn live and go first, and the bank is refilled while the GPU
-is idle. Everything is seeded; a policy's only advantage is what it does.
+is idle, by the app's own rule (`arena.wanted.Turns`). Everything is seeded; a policy's only advantage is what it does.
 """
 
 from __future__ import annotations
@@ -207,12 +207,11 @@ class _Run:
         turn()
 
     def _refill(self) -> Job | None:
-        wanted = self.store.next_wanted()
-        if wanted is None:
+        some = self.store.next_wanted()
+        if not some:
             return None
-        model, prompt = wanted
-        return Job(lambda: (model,), lambda took: self.store.put(model, prompt), filling=True,
-                   lost=lambda: self.store.want(model, prompt))  # fmt: skip
+        models = tuple(model for model, _ in some)
+        return Job(lambda: models, lambda took: self.store.put(some), filling=True, lost=lambda: self.store.lose(some))
 
     def _voted(self, think: float, pair: Sequence[str], then: Callable[[], None]) -> None:
         def vote() -> None:

@@ -12,8 +12,9 @@ import pytest
 from arena.backends.fake import FakeBackend
 from arena.errors import BackendUnavailable, GenerationCancelled, GenerationError, ImageRejected
 from arena.fill import fill, in_turns
-from arena.making import AT_ONCE, TURN, make
+from arena.making import make
 from arena.records import Image
+from arena.wanted import AT_ONCE, TURN
 
 LIMITS = {"live_per_hour": 1e6, "votes_per_minute": 1e6}
 

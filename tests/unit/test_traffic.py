@@ -108,9 +108,25 @@ def test_a_store_shows_no_prompt_twice_and_wants_what_is_used_up():
     assert {first[0], second[0]} <= {0, 1} and {"a", "c"} & {*first[1:]}
     while drawn := store.draw(set()):
         assert drawn[1:] in (("a", "b"), ("b", "c"))
-    model, prompt = store.next_wanted()
-    store.put(model, prompt)
+    [(model, prompt)] = store.next_wanted()
+    store.put([(model, prompt)])
     assert model == first[1], "first wanted is what was used first"
+
+
+def test_a_store_is_filled_as_the_app_fills_its_bank():
+    store = Store(["a", "b", "c"], [("a", "b"), ("b", "c")], prompts=80, uses=None, rng=random.Random(0))
+    for _ in range(40):
+        store.add(["a"])  # b and c are wanted of each, in either order
+    calls = []
+    for _ in range(4):
+        calls.append(some := store.next_wanted())
+        assert len({model for model, _ in some}) == 1
+        store.put(some)
+    assert [len(some) for some in calls] == [1, 2, 4, 4], "80 prompts can be served: a turn of 10 images, or so"
+    lost = store.next_wanted()
+    assert lost[0][0] != calls[0][0][0], "then it is the other model's turn"
+    store.lose(lost)
+    assert store.next_wanted() == lost
 
 
 def test_what_an_uneven_spread_costs():
@@ -124,7 +140,7 @@ def test_what_an_uneven_spread_costs():
 def test_the_shipped_roster_in_bursts():
     """What issue and README promise: five times the votes of load-on-demand, and a first battle within a second."""
     roster = costs(load_config(GPU).contenders, {})
-    for seed in range(3):
+    for seed in range(5):
         demand, resident, bank = compare(Traffic(), Setup(), roster, POLICIES, seed)
         assert bank.votes_an_hour >= 5 * demand.votes_an_hour
         assert bank.votes_an_hour > 2 * resident.votes_an_hour
