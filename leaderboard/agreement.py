@@ -195,7 +195,9 @@ def _measured(group, ballots, rows, rng):
     if every.sum(axis=1).max(initial=0) <= FIRST:
         return replace(found, first=found) if found.overlap_pairs else found
     first = ballots.counts(ballots.first(rows))
-    return replace(found, first=measure(group, first, rng), tie_break=tie_break(every, first))
+    anyway = ballots.asked_anyway or FIRST
+    settled = first if anyway == FIRST else ballots.counts(ballots.first(rows, anyway))
+    return replace(found, first=measure(group, first, rng), tie_break=tie_break(every, settled, anyway))
 
 
 def measure(group, counts, rng):

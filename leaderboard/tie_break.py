@@ -21,29 +21,30 @@ SURE = 0.001
 
 @dataclass(frozen=True)
 class TieBreak:
-    """Of the pairs with two voters or more: on how many the first two agreed (`agreed`) and on how many not (`differed`),
-    how many of each have a further voter, and the one-sided p-value (Fisher's exact test) of as many more where they
-    differed."""
+    """Of the pairs with `voters` voters or more: on how many the first of them agreed (`agreed`) and on how many not
+    (`differed`), how many of each have a further voter, and the one-sided p-value (Fisher's exact test) of as many more where
+    they differed."""
 
     agreed: int
     agreed_more: int
     differed: int
     differed_more: int
     p: float
+    voters: int = FIRST
 
     @property
     def found(self):
-        """Whether further voters went to pairs because their first two voters disagreed."""
+        """Whether further voters went to pairs because their first ones disagreed."""
         return self.p < SURE
 
 
-def tie_break(every, first):
-    """The TieBreak of pairs, from the counts [P, 4] of all their voters and of the first two, in the same order."""
-    several = first.sum(axis=1) >= FIRST
-    agreed = first[several].max(axis=1) == FIRST
-    more = every[several].sum(axis=1) > FIRST
+def tie_break(every, first, voters=FIRST):
+    """The TieBreak of pairs, from the counts [P, 4] of all their voters and of the first `voters`, in the same order."""
+    several = first.sum(axis=1) >= voters
+    agreed = first[several].max(axis=1, initial=0) == voters
+    more = every[several].sum(axis=1) > voters
     cells = [int(np.sum(part)) for part in (agreed, agreed & more, ~agreed, ~agreed & more)]
-    return TieBreak(*cells, _more_often(*cells))
+    return TieBreak(*cells, _more_often(*cells), voters)
 
 
 def asked_anyway(pair, outcome):

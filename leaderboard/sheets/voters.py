@@ -90,7 +90,7 @@ def _tie_break_note(whole):
         return []
     alpha = "" if whole.first.alpha is None else f" and alpha {whole.first.alpha:.2f}"
     return [
-        f"Further voters came where the first two disagreed: to {asked.differed_more / asked.differed:.0%} of those pairs, "
+        f"Further voters came where the first {'two' if asked.voters == 2 else asked.voters} disagreed: to {asked.differed_more / asked.differed:.0%} of those pairs, "
         f"against {asked.agreed_more / max(asked.agreed, 1):.0%} of the others. All voters together then seem to agree "
         f"more than they do: {whole.agreement:.1%}; quote the first two of each pair, {whole.first.agreement:.1%} "
         f"({whole.first.agreement_lower:.1%} to {whole.first.agreement_upper:.1%}){alpha}."

@@ -104,6 +104,18 @@ def test_it_is_found_out_how_many_voters_came_anyway(said, anyway):
     assert size.max() == (anyway or max((len(voices) for _, voices in said), default=0))
 
 
+def test_the_agreement_of_three_voters_and_two_more_is_seen_through_too():
+    """A third voter comes anyway, so it is the fourth and fifth who let all look alike."""
+    random = np.random.default_rng(6)
+    said = [(1, "".join("AB"[int(x)] for x in random.random(5) < even)) for even in random.beta(2, 2, 1500)]
+    rows = votes_on(*((1, voices if len(set(voices[:3])) > 1 else voices[:3]) for _, voices in said))
+    study = Study(votes_from_rows(rows))
+    whole = study.agreement[0]
+    assert whole.tie_break.found and whole.tie_break.voters == 3
+    assert whole.agreement > 0.62 and whole.first.agreement == pytest.approx(0.6, abs=0.03)
+    assert any("the first 3 disagreed: to 100%" in note for note in SHEETS["agreement"](study).notes)
+
+
 def test_a_third_voter_who_comes_by_chance_is_seldom_taken_for_one_who_settles():
     random = np.random.default_rng(4)
     for _ in range(100):
