@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from arena.records import TABLES
 from tests.app.conftest import a_free_port, write_config
@@ -21,7 +22,8 @@ from tests.hub.local_hub import LocalHub
 from tests.hub.small_arena import DATASET
 
 ROOT = Path(__file__).parents[2]
-PUBLIC, PRIVATE = "a teapot for everybody", "a zebra for nobody else"
+PUBLIC, PRIVATE, KNOWN = "a teapot for everybody", "a zebra for nobody else", "a moon whose picture is known"
+WHY, LOOK = "the answer lies in its craters", "look at the craters first"  # of a task with a known answer; a guideline
 # A Space's environment must be there before Gradio is imported, so this runs in a process of its own.
 SCRIPT = """
 import base64, hashlib, json, os, sys, time
@@ -61,10 +63,18 @@ def arrive(address, agent, account=""):
 
 def vote(person, battle=None):
     battle = battle or person.next()
-    assert person.vote(battle, seconds=1.5, hold=True).status_code == 200
+    known, held = arena.ledger.one("SELECT gold FROM battles WHERE battle_id = ?", battle["battle_id"])["gold"], None
+    if known:  # wrong at first, then put right
+        held = arena.ledger.battle(battle["battle_id"])
+        assert person.vote(battle, "both_bad", seconds=1.5, hold=True).status_code == 409
+        right = arena.gold.tasks()[known].outcome(held)
+        assert person.vote(battle, right, seconds=1.5, hold=True).status_code == 200
+    else:
+        assert person.vote(battle, seconds=1.5, hold=True).status_code == 200
     said = {"battle_id": battle["battle_id"], "side": "a", "errors": 5, "misaligned_words": [1],
             "coherence_points": [[0.25, 0.5]]}
-    assert person.post("/arena/feedback", said).status_code == 200
+    answer = person.post("/arena/feedback", said)
+    assert answer.status_code == 200, answer.text
     assert person.post("/arena/reveal", {"battle_id": battle["battle_id"]}).status_code == 200
     return battle
 
@@ -99,6 +109,7 @@ vote(ann, live(ann, prompt=private, private=True, nonce=2))
 down = health(lambda hub: hub["last_error"])
 up = health(lambda hub: hub["pending_rows"] == 0)
 last = vote(visitor)
+assert "bob-of-the-hub" in visitor.http.get("/arena/campaign").text, "the ranking names him, to visitors"
 assert visitor.post("/arena/withdraw", {"battle_id": last["battle_id"]}).status_code == 200
 served.close()
 sys.__stdout__.write(json.dumps({"secrets": secrets, "down": down, "up": up}) + "\\n")
@@ -134,7 +145,14 @@ def ran(tmp_path_factory) -> Ran:
 
         hub.api = listen
         hub.faults.add(r"POST .*/commit/", status=503, times=2)
-        config = write_config(folder / "arena.yaml", hub={"dataset": DATASET, "every_seconds": 2})
+        for k in range(2):
+            Image.radial_gradient("L").rotate(40 * k).resize((64, 64)).save(folder / f"known-{k}.png")
+        known = [str(folder / f"known-{k}.png") for k in range(2)]
+        task = {"kind": "battle", "images": known, "winner": "first", "prompt": KNOWN, "category": "Anime", "why": WHY}
+        config = write_config(folder / "arena.yaml", hub={"dataset": DATASET, "every_seconds": 2},
+                              campaign={"title": "Craters", "guidelines": [{"text": LOOK}], "ranking": True,
+                                        "asks": ["style", "coherence", "words", "points"], "feedback": "optional"},
+                              gold={"first": 1, "every": None, "tasks": [task]})  # fmt: skip
         space = {"SYSTEM": "spaces", "SPACE_ID": "me/arena", "OAUTH_CLIENT_ID": "client", "OAUTH_SCOPES": "openid profile",
                  "OAUTH_CLIENT_SECRET": "client-secret", "OPENID_PROVIDER_URL": "https://huggingface.co",
                  "GRADIO_ANALYTICS_ENABLED": "False", "PYTHONPATH": str(ROOT)}  # fmt: skip
@@ -184,8 +202,16 @@ def test_no_byte_that_the_hub_received_is_of_a_voter(ran):
 def test_a_name_is_published_where_its_voter_agreed_and_nowhere_else(ran):
     assert holding(ran, "bob-of-the-hub") == [("votes", "extra")]
     named = [value for table, column, value in ran.cells if (table, column) == ("votes", "extra") and "bob" in value]
-    assert [json.loads(value) for value in named] == [{"voter_name": "bob-of-the-hub"}] * 2
+    told = [{k: v for k, v in json.loads(value).items() if not k.startswith("gold")} for value in named]
+    assert told == [{"voter_name": "bob-of-the-hub"}] * 2, "his feedback and the ranking are without it"
     assert not any(b"bob-of-the-hub" in data for data in ran.received if b"PAR1" not in data[:5000])
+
+
+def test_the_files_and_words_of_known_answers_and_guidelines_stay_here(ran):
+    assert holding(ran, KNOWN) == [("feedback", "prompt"), ("votes", "prompt")], "the answers are rows like all others"
+    assert {column for _, column in holding(ran, '"gold"')} == {"extra"}
+    for text in (WHY, LOOK, "known-0.png", "known-1.png"):
+        assert not holding(ran, text) and not any(text.encode() in data for data in ran.received), text
 
 
 def test_the_token_goes_to_the_hub_in_its_header_and_nowhere_else(ran):
