@@ -52,7 +52,7 @@ def build(small: AutoencoderTiny) -> AutoencoderTiny:
 @torch.no_grad()
 def dream(folder: Path, scenes: list[Scene], out: Path, batch: int = 20) -> None:
     """Save the latents that a trained model makes for the scenes' captions, with few steps: they may be rough."""
-    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     settings = {"height": 128, "width": 128, "num_inference_steps": 8, "guidance_scale": 3.0}
     if "transformer" in pipeline.components:

@@ -61,7 +61,7 @@ def test_a_family_learns_goes_on_and_becomes_a_folder(family, tmp_path):
     second.export(tmp_path / "trained")
     autoencoder.build().save_pretrained(tmp_path / "vae")
     assemble.assemble(family, tmp_path / "trained", tmp_path / "vae", tmp_path / "model")
-    pipeline = DiffusionPipeline.from_pretrained(tmp_path / "model", torch_dtype=torch.float32)
+    pipeline = DiffusionPipeline.from_pretrained(tmp_path / "model", dtype=torch.float32)
     network = pipeline.unet if family == "unet" else pipeline.transformer
     weights = dict(network.named_parameters())
     names = [n.removeprefix("net.") for n, _ in second.model.named_parameters() if n.startswith("net.")]
@@ -131,7 +131,7 @@ def test_a_shipped_folder_is_plain_diffusers_and_draws(name, capfd):
     assert not any("_name_or_path" in path.read_text() for path in folder.glob("*/*.json")), "no paths of a machine"
     with warnings.catch_warnings():
         warnings.simplefilter("error", category=UserWarning)
-        pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+        pipeline = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     said = capfd.readouterr().err
     assert "not expected" not in said and "safety" not in said
     row = next(m for m in load_config(ROOT / "arena.yaml").models if m.source == f"arena/models/{name}")
