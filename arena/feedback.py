@@ -53,8 +53,9 @@ class FeedbackDesk:
         said, masks = self._read(vote, side, given, asked)
         about: dict[str, Any] = {}
         if self._campaign:
-            placed = [name for name in PLACES if not (asked.area or _no_places(name, said[name], asked))]
-            self._campaign.check(said, asked, placed)
+            if vote.served_from == "bank":  # of their own prompt's images a voter says what they like
+                placed = [name for name in PLACES if not (asked.area or _no_places(name, said[name], asked))]
+                self._campaign.check(said, asked, placed)
             about = self._campaign.extra(asked)
         if self._gold and (judged := self._gold.judge_feedback(vote, side, dict(given), said, masks)):
             said, masks = self._read(vote, side, judged[0], ANYTHING)

@@ -98,6 +98,19 @@ def test_no_points_are_asked_for_where_nothing_is_rated_that_has_places():
         )
 
 
+def test_of_the_images_of_their_own_prompt_a_voter_says_what_they_like(make_arena, fill):
+    arena = make_arena(campaign=REQUIRED)
+    fill(arena)
+    arena.studio.start()
+    for hold in (False, True):
+        battle = list(arena.follow_live(arena.request_live("ann", f"a zebra {hold}"), "ann"))[-1]["battle"]
+        told = arena.cast_vote(battle["battle_id"], "model_a", "ann", hold=hold)
+        assert (told is None) == hold, "the names come when they are asked for"
+        assert arena.feedback.give(battle["battle_id"], "a", {"style": 3}, "ann").style == 3
+        assert arena.campaign.owed("ann") is None
+    assert arena.campaign.progress("ann")["you"]["answers"] == 0
+
+
 def test_optional_feedback_may_be_passed_over(make_arena, fill):
     arena = make_arena(campaign=OPTIONAL)
     fill(arena)

@@ -85,7 +85,7 @@ def test_it_says_which_tasks_cannot_be_shown(make_arena, fill, asked, tmp_path):
     fill(arena)
     one, two = [image.image_id for image in arena.ledger.banked_images()][:2]
     for k in range(2):
-        pictures.effect_noise((64, 64), 60 + k).save(tmp_path / f"{k}.png")
+        pictures.linear_gradient("L").rotate(90 * k).save(tmp_path / f"{k}.png")
     tasks = [
         {"kind": "battle", "images": ["0.png", "1.png"], "prompt": "a cat", "category": "Anime", "winner": "first", "why": "w"},
         {"kind": "words", "image": one, "beside": two, "missed": ["sun"], "why": "w"},
