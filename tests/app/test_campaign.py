@@ -13,6 +13,7 @@ from arena.__main__ import main
 from arena.ledger import Ledger
 from leaderboard import rich
 from tests.app.conftest import SECRET_WORDS
+from tests.noon import at_noon
 
 SAID = {"style": 4, "alignment": 4, "misaligned_words": []}
 
@@ -38,9 +39,11 @@ CAMPAIGN = {"title": "Moons", "asks": ["style", "alignment", "words"], "target":
 @pytest.fixture(scope="module")
 def labelling(launch, folder):
     guidelines = [{"text": "Look.", "examples": [{"text": "Like this.", "good": str(folder / "0.png")}]}]
-    return launch(
+    served = launch(
         campaign={**CAMPAIGN, "guidelines": guidelines}, gold={"first": 2, "every": 2, "tasks": tasks(folder)}
     )
+    at_noon(served.arena.ledger)
+    return served
 
 
 def task_of(arena, battle_id: str):
@@ -194,7 +197,9 @@ def test_known_tasks_are_rows_like_others_and_no_results(launch, visit, folder, 
     assert ledger.counts()["votes"] == ledger.counts()["feedback"] == 0
     assert ledger.one("SELECT COUNT(*) AS n FROM battles WHERE gold IS NOT NULL")["n"] == 0
     pictures_of = [row["image_id"] for row in ledger.all("SELECT image_id FROM images WHERE private = 1")]
-    assert len(pictures_of) == 4 and all(arena.bank.has(image) for image in pictures_of), "the tasks are not the voter's"
+    assert len(pictures_of) == 4 and all(arena.bank.has(image) for image in pictures_of), (
+        "the tasks are not the voter's"
+    )
     ledger.close()
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image as pictures
 
+from tests.noon import at_noon
+
 PROMPT = "a red ball under a moon"
 
 
@@ -23,7 +25,7 @@ def labelling(launch, tmp_path_factory):
         return str(folder / f"{name}.png")
 
     about = {"prompt": PROMPT, "category": "Anime"}
-    return launch(
+    served = launch(
         campaign={"title": "Hands and feet", "target": 40, "asks": ["style", "alignment", "words"],
                   "overlap": {"voters": 2, "tie_break": None},
                   "guidelines": [{"title": "Count the fingers", "text": "Five each.", "examples": [
@@ -34,6 +36,8 @@ def labelling(launch, tmp_path_factory):
             {"kind": "words", "image": path("three"), "beside": path("four"), "missed": ["moon"], "may": ["a", "under"],
              "why": "There is no moon in it.", **about}]},
     )  # fmt: skip
+    at_noon(served.arena.ledger)
+    return served
 
 
 def right_of(arena, battle_id: str) -> tuple[str, str]:
