@@ -54,7 +54,8 @@ class FeedbackDesk:
         about: dict[str, Any] = {}
         if self._campaign:
             if vote.served_from == "bank":  # of their own prompt's images a voter says what they like
-                placed = [name for name in PLACES if not (asked.area or _no_places(name, said[name], asked))]
+                placed = [name for name in PLACES if f"{name}_mask" not in masks
+                          and not _no_places(name, said[name], asked)]  # fmt: skip
                 self._campaign.check(said, asked, placed)
             about = self._campaign.extra(asked)
         if self._gold and (judged := self._gold.judge_feedback(vote, side, dict(given), said, masks)):

@@ -87,7 +87,12 @@ def test_where_it_is_wrong_is_to_be_answered_too_and_nowhere_is_an_answer(make_a
     kept = arena.feedback.give(battle_id, "b", ALL, "ann")
     assert kept.coherence_points is None and json.loads(kept.extra)["rated_high"] == ["coherence", "alignment"]
     painted = make_arena(campaign=REQUIRED, feedback={"area": True})
-    assert painted.feedback.give(vote(painted, "bob"), "a", low, "bob").coherence == 1
+    battle_id = vote(painted, "bob")
+    with pytest.raises(BadFeedback, match="coherence_points: is to be answered here"):
+        painted.feedback.give(battle_id, "a", low, "bob")
+    mask = {"size": [64, 64], "counts": [0, 1, 4095]}
+    assert "coherence_mask" in painted.feedback.give(battle_id, "a", {**low, "coherence_mask": mask}, "bob").extra
+    assert painted.feedback.give(battle_id, "b", {**low, "coherence_points": []}, "bob").coherence_points == ()
 
 
 def test_no_points_are_asked_for_where_nothing_is_rated_that_has_places():
