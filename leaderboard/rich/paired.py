@@ -114,6 +114,7 @@ def votes_of(feedback, pairs, criterion):
     columns = {
         "model_a": feedback.model.take(a),
         "model_b": feedback.model.take(b),
+        "vote_id": feedback.vote.take(a),
         "winner": [OUTCOMES[code] for code in outcome.tolist()],
         "created_at": feedback.created_at[a],
         "image_a": feedback.image.take(a),
@@ -123,9 +124,14 @@ def votes_of(feedback, pairs, criterion):
     return check(Raw(f"{feedback.source}, {criterion}", columns))
 
 
-def board(feedback, pairs, criterion, seed=0, clusters=AUTO, voter_cap=None):
-    """The standings.Table of one criterion, by Bradley-Terry."""
-    votes = capped(votes_of(feedback, pairs, criterion), voter_cap)
+def board(feedback, pairs, criterion, seed=0, clusters=AUTO, voter_cap=None, weights=None):
+    """The standings.Table of one criterion, by Bradley-Terry; `weights` {vote_id: weight}, where votes are reweighted, are
+    those of the battles, too (1 where none is known)."""
+    votes = votes_of(feedback, pairs, criterion)
+    if weights is not None and len(votes):
+        weight = np.array([weights.get(name, 1.0) for name in votes.vote_id.to_pylist()])
+        votes = replace(votes, weight=weight / weight.mean(), reweighted=True)
+    votes = capped(votes, voter_cap)
     return table(votes, Pairs.of(tally(votes).total()), METHOD, np.random.default_rng(seed), clusters=clusters)
 
 

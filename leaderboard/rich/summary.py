@@ -12,7 +12,7 @@ from leaderboard.gold import gold_weights
 from leaderboard.rich import alpha, heatmaps, paired, scores, words
 from leaderboard.rich.records import OVERALL, ImageFeedback, ModelFeedback, ModelScores, known, score_of
 from leaderboard.rich.values import values_of, voters_of
-from leaderboard.sampling import AS_SERVED, REWEIGHTED, settling
+from leaderboard.sampling import AS_SERVED, REWEIGHTED, drawn, settling
 from leaderboard.tally import UNGROUPED
 from leaderboard.votes import votes_from_rows
 
@@ -42,12 +42,14 @@ class Rich:
     """`feedback` is checked Feedback; `votes` checked Votes of the same source, for trust, or None; `pictures` tell the
     images' sizes, or None: then they are taken for squares; `trust` {voter: weight} in place of what the gold tasks
     among votes and feedback say; `by` a grouping as in votes.GROUPINGS; the rest is as for board.build. With the sampling
-    `reweighted` feedback on votes that settled a disagreement is left out, as those votes are."""
+    `reweighted` feedback on votes that settled a disagreement is left out, as those votes are, and the boards of criteria
+    weigh battles as their votes."""
 
     def __init__(self, feedback, votes=None, *, pictures=None, trust=None, by="category", seed=0, clusters=AUTO,
                  voter_cap=None, sampling=AS_SERVED):  # fmt: skip
         self.feedback = feedback
         self._votes = votes_from_rows([]) if votes is None else votes
+        self._sampling = sampling
         if sampling == REWEIGHTED:
             self.feedback = feedback.without(self._settling(), SETTLING)
         self._pictures, self._trust, self.by = pictures, trust, by
@@ -237,9 +239,11 @@ class Rich:
     @cached_property
     def boards(self):
         """{criterion: standings.Table} by Bradley-Terry from paired ratings, for criteria with any."""
-        found = {}
+        found, weights = {}, None
+        if self._sampling == REWEIGHTED:
+            weights = dict(zip(self._votes.vote_id.to_pylist(), drawn(self._votes).weight.tolist(), strict=True))
         for name in CRITERIA:
-            board = paired.board(self.feedback, self.paired, name, self.seed, self._clusters, self._voter_cap)
+            board = paired.board(self.feedback, self.paired, name, self.seed, self._clusters, self._voter_cap, weights)
             if board.rows:
                 found[name] = board
         return found

@@ -109,6 +109,19 @@ def test_a_board_of_a_criterion_is_the_board_of_those_outcomes():
     assert [r.rating_lower for r in rich.boards["style"].rows] == pytest.approx([r.rating_lower for r in wanted])
 
 
+def test_reweighted_boards_of_criteria_weigh_battles_as_their_votes():
+    """Three wins of likely pairs against one loss of an unlikely one: 3 x 2 to 1 x 6, on either board."""
+    battles = [battle(at, ("x", {"style": 4}), ("y", {"style": 2}), voter=f"u{at}", vote_id=f"v{at}", pair_probability=1 / 2)
+               for at in range(3)]  # fmt: skip
+    battles += [battle(9, ("x", {"style": 1}), ("y", {"style": 2}), "model_b", pair_probability=1 / 6)]
+    feedback, votes = made(*battles)
+    for sampling, lead in (("as-served", 400 * math.log10(3)), ("reweighted", 0.0)):
+        study = Study(votes_from_rows(votes), feedback=feedback, sampling=sampling)
+        rows = {row["model"]: row for row in SHEETS["criteria"](study).rows}
+        for name in ("overall", "style"):
+            assert rows["x"][name] - rows["y"][name] == pytest.approx(lead, abs=1e-6), (sampling, name)
+
+
 def test_the_sheet_shows_the_boards_beside_the_overall_one():
     world_ = world(seed=8, votes=400)
     study = Study(votes_from_rows(world_.votes, world_.exclusions), method="elo",
