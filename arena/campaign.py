@@ -94,7 +94,7 @@ class CampaignDesk:
         rows = self._ledger.all(
             "SELECT v.vote_id, v.battle_id, v.winner FROM votes v JOIN battles b USING (battle_id) WHERE v.voter = ? AND "
             "v.created_at >= ? AND v.served_from = 'bank' AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.vote_id = "
-            "v.vote_id) ORDER BY v.seq DESC LIMIT ?", voter, oldest, LOOKED_AT)  # fmt: skip
+            "v.vote_id) ORDER BY v.created_at DESC, v.seq DESC LIMIT ?", voter, oldest, LOOKED_AT)  # fmt: skip
         for row in reversed(rows):
             ids = {side: feedback_id(row["vote_id"], side) for side in SIDES}
             given = {found["feedback_id"] for found in self._ledger.all(

@@ -49,6 +49,7 @@ _INDEXES = (
     "CREATE INDEX last_votes ON votes (voter, created_at)",
     "CREATE INDEX private_images ON images (created_at) WHERE private = 1",
     'CREATE INDEX shards_of_a_table ON shards ("table", last_seq)',
+    "CREATE INDEX pending_shards ON shards (rows) WHERE published_at IS NULL",
 )
 # Of rows of votes and feedback: whether they answer such a task, which is no result.
 GOLD, NOT_GOLD = "instr(extra, '\"gold\":') > 0", "instr(extra, '\"gold\":') = 0"

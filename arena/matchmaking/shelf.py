@@ -129,6 +129,7 @@ class Shelf:
 
     def renew(self) -> None:
         """Where votes were erased, count pairs anew; draws go on meanwhile."""
+        self.follow()
         if self.overlap and self.overlap.outdated:
             fresh = self.overlap.again()
             with self._lock:

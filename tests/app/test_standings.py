@@ -12,6 +12,7 @@ from arena.config import load_config
 from leaderboard.errors import BadFeedback
 from leaderboard.feedback import feedback_from_rows
 from leaderboard.ratings import elo_online
+from leaderboard.ticker import Ticker
 from leaderboard.votes import votes_from_rows
 from standings import Standings
 from tests.hub.small_arena import SmallArena, config
@@ -281,3 +282,50 @@ def test_many_votes_are_taken_in_some_at_a_time(ledger, tmp_path, arena_yaml, mo
     assert found.board().source.counted == 62 and found.ticker(None) is None
     assert found._elo.ratings == pytest.approx(ratings(ledger), abs=1e-9)
     assert set(asked) == {7} and len(asked) > 15
+
+
+def test_a_backlog_is_counted_in_the_background_and_nobody_waits_for_it(ledger, tmp_path, arena_yaml, monkeypatch):
+    monkeypatch.setattr("standings.AT_ONCE", 20)
+    rng, go, threads, vote_columns = random.Random(8), threading.Event(), [], ledger.vote_columns
+    for _ in range(200):
+        ledger.vote(rng)
+    ledger.exclude("v00150")
+
+    def held(seq, columns, limit):
+        if threading.current_thread().name == "ticker":
+            threads.append(seq)
+            assert go.wait(30)
+        return vote_columns(seq, columns, limit)
+
+    ledger.vote_columns = held
+    found = Standings()
+    found.follow(ledger, load_config(arena_yaml(tmp_path / "arena.yaml")))
+    assert found.ticker(ledger.vote(rng)) is None, "it is not known yet"
+    go.set()
+    found.ticker(None)
+    change = found.ticker(ledger.vote(rng))
+    assert change["a"]["after"] == found._elo.ratings[ledger.votes[-1][1]["model_a"]]
+    assert threads and found._elo.ratings == pytest.approx(ratings(ledger), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_tickers_marks_and_rests_change_nothing(seed, monkeypatch):
+    """Votes come in lots, are counted little by little, and are taken back and restored at any place."""
+    monkeypatch.setattr("leaderboard.ticker.MARK", 8)
+    monkeypatch.setattr("leaderboard.ticker.REMEMBERED", 10)
+    rng, ledger, ticker = random.Random(seed), Ledger(), Ticker()
+    for _ in range(60):
+        rows = [ledger.vote(rng) for _ in range(rng.randrange(12))]
+        ids = [f"v{rng.randrange(1, len(ledger.votes) + 20):05}" for _ in range(rng.choice((0, 0, 1, 12)))]
+        before = len(ledger.exclusions)
+        for vote_id in ids:
+            ledger.exclude(vote_id, rng.choice(("withdrawn", "restored")))
+        ticker.exclude([row for _, row in ledger.exclusions[before:]])
+        ticker.add(*([row[name] for row in rows] for name in ("vote_id", "model_a", "model_b", "winner")))
+        ticker.count(rng.randrange(15))
+    while ticker.behind:
+        ticker.count(7)
+    assert ticker.ratings == pytest.approx(ratings(ledger), abs=1e-12)
+    last = ledger.votes[-1][1]
+    assert ticker.change(last["vote_id"])["b"]["after"] == ticker.ratings[last["model_b"]]
+    assert ticker.change("v00001") is None, "long ago"

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from arena.errors import BackendUnavailable, ConfigError, ImageRejected
+from arena.build import build_arena, start
+from arena.errors import BackendUnavailable, ConfigError, ImageRejected, NoBattle
 from arena.fill import Forecast, add_parser, chosen, fill, in_turns, lasting
 from arena.ledger import Ledger
 from tests.unit.conftest import Clock
@@ -210,6 +211,37 @@ def test_stopped_by_control_c_it_keeps_what_it_made_and_goes_on_from_there(folde
     now = images(folder)
     assert {i.image_id for i in kept} <= {i.image_id for i in now}
     assert len({(i.prompt_id, i.model, i.seed) for i in now}) == len(now) >= 32
+
+
+def test_a_running_app_shows_what_another_process_makes(folder):
+    """The app draws nothing itself here; what `fill` made beside it is there a moment later."""
+    path = folder / "arena.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "bank": {"fill": False}}))
+    arena = build_arena(path, folder / "data")
+    try:
+        start(arena)
+        with pytest.raises(NoBattle):
+            arena.next_battle("ann")
+        ran = subprocess.run(command(folder, "--prompts", "3"), cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert ran.returncode == 0, ran.stderr
+        end = time.monotonic() + 30
+        while sum(arena.stock.shelf.sizes().values()) < 3 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert arena.meta()["categories"][0]["prompts"] == 3 and arena.next_battle("ann")
+    finally:
+        arena.close()
+
+
+def test_who_has_seen_all_gets_what_another_process_made_at_once_and_it_is_wanted_no_more(folder):
+    arena = build_arena(folder / "arena.yaml", folder / "data")  # not started: nothing looks by itself
+    try:
+        missing = arena.missing()
+        with pytest.raises(NoBattle):
+            arena.next_battle("ann")
+        subprocess.run(command(folder, "--prompts", "1"), cwd=ROOT, check=True, capture_output=True, timeout=120)
+        assert arena.next_battle("ann") and arena.missing() == missing - len(MODELS)
+    finally:
+        arena.close()
 
 
 def test_a_terminal_gets_a_bar_and_a_wrong_model_its_line(folder):

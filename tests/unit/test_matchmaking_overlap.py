@@ -284,6 +284,39 @@ def test_an_overlap_that_says_nothing_is_refused():
             small_config(matchmaking={"overlap": wrong})
 
 
+def erase(path, *vote_ids):
+    """As another replica's erasure comes, by a process of its own on the same data folder."""
+    code = ("import sys; from arena import intake; from arena.ledger import Ledger; path, *votes = sys.argv[1:]; "
+            "intake.take(Ledger(path), 'exclusions', [(vote, 'erased', 1, '{}') for vote in votes])")  # fmt: skip
+    subprocess.run([sys.executable, "-c", code, str(path), *vote_ids], cwd=ROOT, check=True, timeout=60)
+
+
+def test_an_erased_vote_is_no_part_of_its_pair_any_more(make_arena, fill):
+    """Nobody knows any more which pair it was on: all are counted anew, without a restart."""
+    arena = overlapping(make_arena, fill, categories=ONE)
+    first, second = vote(arena, "ann"), vote(arena, "bob")
+    assert images_of(arena, first) == images_of(arena, second) and arena.stock.shelf.pairs() == (1, 1)
+    pair, votes = images_of(arena, second), [arena.ledger.vote_of(b.battle_id).vote_id for b in (first, second)]
+    erase(arena.ledger.path, votes[0])
+    assert arena.ledger.vote_of(first.battle_id) is None
+    arena.refill(arena.studio)
+    assert arena.stock.shelf.pairs() == (0, 1)
+    assert images_of(arena, vote(arena, "cyd")) == pair and arena.stock.shelf.pairs() == (1, 1)
+    erase(arena.ledger.path, votes[1], arena.ledger.last_vote("cyd").vote_id)
+    arena.refill(arena.studio)
+    assert arena.stock.shelf.pairs() == (0, 0) and vote(arena, "dan"), "as if nobody had ever seen it"
+    again = make_arena(matchmaking=OVERLAP, limits=FREE, categories=ONE)
+    assert again.stock.shelf.pairs() == arena.stock.shelf.pairs() == (0, 1)
+
+
+def test_an_erasure_of_votes_that_were_never_here_changes_nothing(make_arena, fill):
+    arena = overlapping(make_arena, fill, categories=ONE)
+    first = vote(arena, "ann")
+    erase(arena.ledger.path, new_id())
+    arena.refill(arena.studio)
+    assert images_of(arena, vote(arena, "bob")) == images_of(arena, first) and arena.stock.shelf.pairs() == (1, 1)
+
+
 def state(overlap):
     """What waits where, and which pairs have been begun."""
     waiting = {place: set(pairs) for place, pairs in overlap._waiting.items() if pairs}
