@@ -1,6 +1,7 @@
 """Means of feedback and their intervals, words, agreement: known answers, libraries' answers, coverage by simulation."""
 
 import math
+from collections import defaultdict
 from pathlib import Path
 
 import krippendorff
@@ -379,6 +380,48 @@ def test_every_sheet_of_feedback_is_made_of_the_same_numbers(tmp_path):
     assert [row["model"] for row in SHEETS["weaknesses"](study).rows] == [part.model for part in study.rich.groups]
     for name in ("words", "criteria", "explained", "raters", "weighted"):
         assert SHEETS[name](study).rows, name
+
+
+def test_means_norms_and_heat_are_those_of_plain_sums():
+    """Every number again from the published rows: a mean over voters of each one's own mean, weighed by trust or not."""
+    trust = {f"u{at:03d}": 0.1 + 0.02 * at for at in range(40)}
+    rich = Rich(feedback_from_rows(MADE.feedback, MADE.votes, MADE.exclusions, MADE.prompts), trust=trust)
+    gone = {row["vote_id"] for row in MADE.exclusions} | {v["vote_id"] for v in MADE.votes if v["mode"] != "anonymous"}
+    counted = {vote["battle_id"] for vote in MADE.votes if vote["vote_id"] not in gone}
+    rows = [row for row in MADE.feedback if row["battle_id"] in counted]
+    said_by = defaultdict(list)
+    for one in rows:
+        said_by[one["model"], one["image_id"], one["voter"]].append(one)
+    for name in ("style", "coherence", "alignment"):
+        cells = {key: np.mean([one[name] for one in said]) for key, said in said_by.items()}
+        images = defaultdict(list)
+        for (_, image, voter), mean in cells.items():
+            images[image].append((mean, trust[voter]))
+        low, high = (end(np.mean([mean for mean, _ in part]) for part in images.values()) for end in (min, max))
+        for image, part in images.items():
+            score, (means, weights) = rich.image(image).scores[name], zip(*part, strict=True)
+            assert score.mean == pytest.approx(np.mean(means)) and score.trusted == pytest.approx(
+                np.average(means, weights=weights)
+            )
+            assert score.normalised == pytest.approx((np.mean(means) - low) / (high - low), abs=1e-9)
+        for model in rich.models():
+            means, weights = zip(
+                *((mean, trust[voter]) for (made_by, _, voter), mean in cells.items() if made_by == model.model),
+                strict=True,
+            )
+            assert model.scores[name].mean == pytest.approx(np.mean(means))
+            assert model.scores[name].trusted == pytest.approx(np.average(means, weights=weights))
+    image, at = rich.ranked_images()[0], (np.arange(48) + 0.5) / 48
+    for trusted in (False, True):
+        heat, total = np.zeros((48, 48)), 0.0
+        for (_, of, voter), said in said_by.items():
+            weight = (trust[voter] if trusted else 1.0) * (of == image)
+            total += weight
+            for point in (point for one in said for point in one["coherence_points"] or () if weight):
+                squared = (at[None, :] - point["x"]) ** 2 + (at[:, None] - point["y"]) ** 2
+                heat += weight / len(said) * np.exp(-squared / 2 / 0.05**2)
+        found = rich.heatmap(image, "coherence", 48, trusted)
+        assert heat.max() / total > 0.3 and np.abs(found - heat / total).max() < 1e-6, "who rated high counts as a zero"
 
 
 def spoiled(what):
