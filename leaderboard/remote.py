@@ -12,6 +12,7 @@ from leaderboard import errors
 OURS = ["data/votes/**", "data/exclusions/**"]
 MOST_BYTES = 2 * 1024**3  # of the columns that are needed
 MOST_FILES = 500  # each costs a request or two before anything is known of it
+PATIENCE = 30  # seconds that any one read may take: without it, huggingface_hub waits for ever
 
 
 @contextmanager
@@ -20,6 +21,7 @@ def _asking(name):
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+    _limit_waiting()
     quiet = are_progress_bars_disabled()
     disable_progress_bars()  # standard error is for the one line that says what is wrong
     try:
@@ -34,6 +36,27 @@ def _asking(name):
     finally:
         if not quiet:
             enable_progress_bars()
+
+
+def _limit_waiting():
+    """Give the Hub's client timeouts, unless somebody in this process has set up a client of their own."""
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import _http
+
+    if _http._GLOBAL_CLIENT_FACTORY is not _http.default_client_factory:
+        return
+    longest = {"connect": 10, "read": PATIENCE, "write": PATIENCE, "pool": PATIENCE}
+
+    def limit(request):  # some calls ask for no timeout by name
+        asked = {k: v for k, v in request.extensions.get("timeout", {}).items() if v is not None}
+        request.extensions = {**request.extensions, "timeout": {**longest, **asked}}
+
+    def factory():
+        client = _http.default_client_factory()
+        client.event_hooks["request"] = [*client.event_hooks["request"], limit]
+        return client
+
+    set_client_factory(factory)
 
 
 def download(name, repo, revision, patterns=OURS):

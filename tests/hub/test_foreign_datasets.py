@@ -86,6 +86,23 @@ def test_a_hub_that_fails_meanwhile_is_said_to(hub, repo, read):
     assert torn["error"].startswith("Unreadable: ") and "broken.parquet: not a readable Parquet file" in torn["error"]
 
 
+UNANSWERED = """
+import json, sys
+from leaderboard import errors, remote
+remote.PATIENCE = 1
+try:
+    remote.parquet_files(sys.argv[1], sys.argv[1], None)
+except errors.HubError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_a_hub_that_never_answers_is_not_waited_for(hub, repo, tmp_path):
+    source = repo("pairs", {"data/train-00000-of-00001.parquet": shard(10, 10)})
+    hub.faults.add("GET /api/datasets/", hang=600, times=-1)
+    assert "timed out" in hub.client(UNANSWERED, tmp_path / "home", source)
+
+
 def test_a_part_of_a_data_set_can_be_named(repo, read):
     small = shard(4, 10)
     source = repo("parts", {"image/test-00000-of-00001.parquet": small, "video/test-00000-of-00001.parquet": small,
