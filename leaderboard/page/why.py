@@ -113,7 +113,7 @@ def decided(study, model):
     ]  # fmt: skip
     return {"boards": found, "effects": effects, "share": shown(told.share, "share"),
             "right": shown(told.right, "share"), "votes": told.votes, "voters": told.voters,
-            "refused": told.refused}  # fmt: skip
+            "refused": told.refused, "apart": list(told.apart)}  # fmt: skip
 
 
 def tile(study, image_id):

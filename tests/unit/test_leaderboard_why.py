@@ -129,7 +129,7 @@ def test_a_models_page_holds_the_same_numbers_and_its_place(ask, study):
         row = next(row for row in study.rich.boards[one["criterion"]].rows if row.model == "m0")
         assert (one["rank"], one["models"]) == (row.rank, 4) and one["rating"]["value"] == pytest.approx(row.rating)
     assert told["effects"][0]["criterion"] == "coherence", "what the simulated voters go by most"
-    assert told["votes"] == study.rich.explained.votes and not told["refused"]
+    assert told["votes"] == study.rich.explained.votes and not told["refused"] and told["apart"] == []
 
 
 # -- images -------------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ function decides(found) {
   return section('What decides the votes', '', body);
 }
 
-function decided({ boards, effects, share, right, votes, refused }) {
+function decided({ boards, effects, share, right, votes, refused, apart }) {
   const places = boards.map((one) => explains(make('div.lb-place', { tabindex: 0 }, make('span', {}, one.criterion), make('b', {}, one.rating.value === null ? 'no rating' : `rank ${one.rank} of ${one.models}`), make('small', {}, one.rating.shown + (one.rating.interval ? ` (${one.rating.interval})` : ''))), () => [
     make('b', {}, `On ${one.criterion} alone: rating ${one.rating.shown}${one.rating.interval ? ` (${one.rating.interval})` : ''}`), make('span', {}, 'A board like the main one, where of two images that one voter rated in one battle the higher rating wins.'),
     make('span', {}, `All ranks at once lie between ${one.rank_lower} and ${one.rank_upper}, with 95% confidence.`), make('span.lb-dim', {}, `From ${many(one.votes, 'pair of ratings', 'pairs of ratings')}.`)]));
@@ -72,5 +72,5 @@ function decided({ boards, effects, share, right, votes, refused }) {
     one.within.value !== null && make('span', {}, `With the two models held equal too: ${one.within.shown} (${one.within.interval}).`), make('span.lb-dim', {}, `From ${many(votes, 'vote')} with both images rated, over all models.`)] }));
   return [places.length > 0 && make('div.lb-places', {}, places),
     refused ? make('p', {}, `Which criterion explains the votes can’t be said yet: ${refused}.`) : make('p', {}, 'Over all models, one point more in a rating is worth in the vote, in Elo points:'), rows.length > 0 && make('div.lb-rows.lb-widerows', { role: 'group', 'aria-label': 'What one point more is worth' }, rows),
-    rows.length > 0 && make('p.lb-small', {}, `Together the ratings explain ${share} of the deviance of ${many(votes, 'vote')}, and name the winner of ${right} of the decided ones.`)].filter(Boolean);
+    rows.length > 0 && make('p.lb-small', {}, `Together the ratings explain ${share} of the deviance of ${many(votes, 'vote')}, and name the winner of ${right} of the decided ones.${apart.length ? ` Without ${apart.join(' and ')}: too few voters rated it together with these, or no two images differed.` : ''}`)].filter(Boolean);
 }
