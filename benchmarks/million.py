@@ -4,7 +4,7 @@ its leaderboard.
 Another process makes a ledger of so many votes by 2,000 voters, one of whom cast 30,000, a tenth of them on tasks with a
 known answer; pairs go to several voters, images retire, a tenth of the votes is withdrawn or has feedback. Then it asks
 what a request asks, of the voter with most votes and of usual ones in turn. `--against FOLDER` does the same with the code
-of another checkout, turn by turn, so that both are measured under the same load.
+of another checkout at the same time, so that both are measured under the same load.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import _one_thread  # noqa: F401
@@ -48,7 +49,7 @@ config = {
 (folder / "arena.yaml").write_text(json.dumps(config))
 
 from arena.build import build_arena
-from arena.records import Image, Prompt, WINNERS
+from arena.records import TABLES, WINNERS, Image, Shard
 from standings import Standings
 
 arena = build_arena(folder / "arena.yaml", folder / "data", fake=True)
@@ -114,14 +115,17 @@ while left:
     db.execute("COMMIT")
 for _, sql in indexes:
     db.execute(sql)
-arena.ledger.record_shard(__import__("arena.records", fromlist=["Shard"]).Shard("data/votes/x.parquet", "votes", 1, votes - 200, votes - 200, "0", 1))
-arena.ledger.mark_published(["data/votes/x.parquet"], 2)
+for name in TABLES:  # as it is where all but the last hundred rows are published
+    last = db.execute(f"SELECT COALESCE(MAX(seq), 0) FROM {name}").fetchone()[0] - 100
+    if last > 0:
+        arena.ledger.record_shard(Shard(f"data/{name}/x.parquet", name, 1, last, last, "0", 1))
+        arena.ledger.mark_published([f"data/{name}/x.parquet"], 2)
 arena.ledger.close()
 making = time.perf_counter() - begun
 
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
 found = {}
@@ -137,12 +141,11 @@ def took(name, call, of=1.0):
 standings = Standings()
 arena = took("app: build, s", lambda: build_arena(folder / "arena.yaml", folder / "data", fake=True,
                                                   ticker=standings.ticker, gains=standings.gains))
-before = peak()
+before = resident()
 took("ticker: until the first battle, s", lambda: standings.follow(arena.ledger, arena.config, arena.bank))
 took("draw: the first, s", lambda: arena.next_battle("first"))
-wait = getattr(standings, "counted", None)
-took("ticker: until it has counted, s", lambda: wait and wait())
-found["memory: of the ticker and draws, MB"] = [peak() - before] * 2
+took("ticker: until it has counted, s", lambda: standings.ticker(None))
+found["memory: of the ticker and draws, MB"] = [resident() - before] * 2
 
 from arena.health import health
 from arena.errors import NoBattle
@@ -168,7 +171,6 @@ for turn in range(40):
         except Exception as error:
             if type(error).__name__ not in ("WrongAnswer", "TaskFirst"):
                 raise
-            [right] = [x for x in ("model_b", "model_a")][:1]
             arena.cast_vote(blind.battle_id, "model_b", who)
             reveal = None
         if arena.ledger.vote_of(blind.battle_id).extra == "{}":
@@ -184,9 +186,9 @@ for turn in range(40):
     asked("counts", arena.ledger.counts)
     asked("meta", arena.meta)
 
-before = peak()
+before = resident()
 board = took("leaderboard: first look, s", standings.board)
-found["memory: of the leaderboard, MB"] = [peak() - before] * 2
+found["memory: of the leaderboard, MB"] = [resident() - before] * 2
 who = voters[7]
 blind = arena.next_battle(who)
 try:
@@ -211,7 +213,8 @@ def main() -> int:
     options = parser.parse_args()
     print(describe("numpy", "pyarrow"))
     trees = {"before": options.against, "now": ROOT} if options.against else {"now": ROOT}
-    measured = {name: run(tree, options) for name, tree in trees.items()}
+    with ThreadPoolExecutor(len(trees)) as pool:
+        measured = dict(zip(trees, pool.map(lambda tree: run(tree, options), trees.values()), strict=True))
     print(report(measured, options.votes))
     return int(any(late(measured["now"], options.votes)))
 
