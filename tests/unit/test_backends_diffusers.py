@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -307,6 +308,43 @@ def test_memory_that_ends_while_reading_weights_is_found_by_giving_up_the_others
     monkeypatch.setattr(loading, "load", crowded)
     assert draw(backend, row()).picture
     assert [len(keys) for keys in tried] == [1, 0]
+
+
+def test_two_backends_read_weights_one_after_the_other(house, monkeypatch):
+    """Libraries patch torch while they build a model: one lock for all backends of a process."""
+    import threading
+    import time
+
+    import diffusers
+
+    from arena.backends import loading
+
+    load, read, other_asked = loading.load, diffusers.DiffusionPipeline.from_pretrained, threading.Event()
+    asked, inside, most = [], [], []
+
+    def asks(*args, **kwargs):
+        asked.append(1)
+        if len(asked) == 2:
+            other_asked.set()
+        return load(*args, **kwargs)
+
+    def reads(*args, **kwargs):
+        inside.append(1)
+        most.append(len(inside))
+        assert other_asked.wait(60)
+        time.sleep(0.2)  # the other one would come in now, if it could
+        pipeline = read(*args, **kwargs)
+        inside.pop()
+        return pipeline
+
+    monkeypatch.setattr(loading, "load", asks)
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "from_pretrained", reads)
+    backends = [DiffusersBackend(house, memory_gb=1, device="cpu") for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        loaded = [*pool.map(lambda backend, model: backend.loaded(model), backends, (row(), row(source="three")))]
+    assert most == [1, 1] and all(one.parts for one in loaded)
+    for backend in backends:
+        backend.close()
 
 
 def test_how_many_fit_on_a_gpu_follows_from_what_is_free_and_was_measured(backend, monkeypatch):
