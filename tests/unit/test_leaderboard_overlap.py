@@ -16,7 +16,7 @@ from leaderboard.study import Study
 from leaderboard.tally import Pairs
 from leaderboard.trust import trust
 from leaderboard.voters import voters
-from leaderboard.votes import votes_from_rows
+from leaderboard.votes import read_votes, votes_from_rows
 from tests.leaderboard_rows import row
 
 WON = {"A": "model_a", "B": "model_b", "=": "both_good", "x": "both_bad"}
@@ -121,6 +121,30 @@ def test_a_third_voter_who_comes_by_chance_is_seldom_taken_for_one_who_settles()
     for _ in range(100):
         said = [(1, "".join(random.choice(["A", "B", "="], 3 if random.random() < 0.5 else 2))) for _ in range(80)]
         assert ballots(votes_from_rows(votes_on(*said))).asked_anyway is None
+
+
+@pytest.mark.parametrize(("voters", "tie_break"), [(2, 3), (3, 5)])
+def test_of_an_arenas_own_ledger_it_is_known_which_votes_settled(make_arena, fill, clock, tmp_path, voters, tie_break):
+    """The arena's own rule, over all that it serves: every vote beyond the first `voters` of a pair weighs nothing."""
+    things = [{"name": "Things", "prompts": [{"prompt": f"thing {at}"} for at in range(30)]}]
+    overlap = {"voters": voters, "tie_break": tie_break, "lease_minutes": 30}
+    arena = make_arena(matchmaking={"overlap": overlap}, limits={"votes_per_minute": 1e6}, categories=things)
+    fill(arena)
+    random, said = np.random.default_rng(1), {}
+    for number in range(220):
+        voter = f"u{number % 40}"
+        battle = arena.next_battle(voter)
+        stored = arena.ledger.battle(battle.battle_id)
+        images = tuple(sorted((stored.image_a.image_id, stored.image_b.image_id)))
+        first = random.random() < 0.7
+        winner = "model_a" if (stored.image_a.image_id == images[0]) == first else "model_b"
+        arena.cast_vote(battle.battle_id, winner, voter)
+        said.setdefault(images, []).append(first)
+        clock.now += 1
+    found = drawn(read_votes(tmp_path / "ledger.sqlite"))
+    late = sum(max(0, len(voices) - voters) for voices in said.values())
+    assert found.asked == voters and found.settling == late > 10
+    assert all(len(voices) <= voters or len(set(voices[:voters])) > 1 for voices in said.values())
 
 
 # -- by simulation ------------------------------------------------------------------------------------------------
