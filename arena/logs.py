@@ -40,6 +40,8 @@ def adopt_server() -> None:
         logger.handlers.clear()
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
+    # Where a library for WebSockets is installed, each of their requests is told here, with its address.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 def without_secrets(text: str) -> str:

@@ -53,7 +53,8 @@ def test_the_servers_requests_are_never_logged(served, visitor, caplog):
     with caplog.at_level(logging.DEBUG, "uvicorn"):
         visitor.http.get("/arena/meta", headers={"x-forwarded-for": "8.8.4.77"})
         logging.getLogger("uvicorn.access").info('8.8.4.77:1 - "GET /"')
-    assert not caplog.messages
+    logging.getLogger("uvicorn.error").info('8.8.4.77:1 - "WebSocket /" 403')  # as it says where it knows WebSockets
+    assert not caplog.messages and not logging.getLogger("uvicorn.error").isEnabledFor(logging.INFO)
     assert not any(logging.getLogger(name).handlers for name in ("uvicorn", "uvicorn.error", "uvicorn.access"))
 
 
