@@ -171,7 +171,11 @@ def test_a_number_explains_itself_by_keyboard_pointer_and_tap(look):
     phone.locator("[role=tooltip]").wait_for(state="visible")
     box = phone.locator("[role=tooltip]").bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= 390
-    phone.locator("h1").tap()
+    for _ in range(20):  # a browser that is very busy lets a tap go by
+        phone.locator("h1").tap()
+        phone.wait_for_timeout(250)
+        if not phone.locator("[role=tooltip]").is_visible():
+            break
     phone.locator("[role=tooltip]").wait_for(state="hidden")
 
 
