@@ -149,3 +149,34 @@ def test_the_strip_fits_a_phone(visit, brush):
     assert strip["x"] <= eta["x"] and eta["x"] + eta["width"] <= cancel["x"] + 1, "the forecast is never cut off"
     brush.set()
     page.get_by_role("button", name="Show them").or_(page.locator(".ia-chip", has_text="Your prompt")).first.wait_for()
+
+
+def test_the_box_is_as_it_was_once_the_images_came(visit, brush):
+    visitor = visit()
+    page = visitor.page
+    before = visitor.box(".ia-input")
+    page.locator(".ia-input").fill("a red ball over a blue box")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-live=busy]")
+    brush.set()
+    page.wait_for_selector("[data-live=idle]")
+    page.wait_for_function("document.querySelector('.ia-chip').innerText === 'Your prompt'")
+    page.wait_for_selector(".ia-form")
+    assert visitor.box(".ia-input") == before
+
+
+def test_a_phone_has_room_for_all_buttons_while_images_wait(visit, brush):
+    visitor = visit(390, 844, is_mobile=True, has_touch=True)
+    page = visitor.page
+    page.locator(".ia-input").fill("a red ball over a blue box")
+    page.get_by_role("button", name="Generate").tap()
+    page.wait_for_selector("[data-live=busy]", state="attached")
+    page.locator(".ia-choice[data-winner=model_a]").tap()
+    visitor.phase("counted")
+    brush.set()
+    page.get_by_role("button", name="Show them").wait_for()
+    for name in ("Say why", "Reveal", "Next"):
+        button = page.get_by_role("button", name=name)
+        assert button.evaluate("(node) => node.scrollWidth <= node.clientWidth"), f"{name} is cut off"
+    page.get_by_role("button", name="Next").tap()
+    page.wait_for_function("document.querySelector('.ia-chip').innerText === 'Your prompt'")

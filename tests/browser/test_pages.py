@@ -100,7 +100,16 @@ def test_the_system_decides_about_dark(visit):
 
 
 def test_the_leaderboard_moves_with_a_vote(visit, served):
-    voter, reader = visit(), visit(at="/leaderboard")
+    voter = visit()
+
+    def vote() -> None:
+        voter.page.keyboard.press("ArrowLeft")
+        voter.reveal()
+        voter.page.keyboard.press("n")
+        voter.phase("open")
+
+    vote()  # without one there are no standings
+    reader = visit(at="/leaderboard")
     reader.page.wait_for_selector(".lb-page table")
 
     def votes_shown() -> int:
@@ -113,13 +122,38 @@ def test_the_leaderboard_moves_with_a_vote(visit, served):
 
     before = votes_shown()
     for _ in range(3):
-        voter.page.keyboard.press("ArrowLeft")
-        voter.reveal()
-        voter.page.keyboard.press("n")
-        voter.phase("open")
+        vote()
     reader.open("/leaderboard")
     reader.page.wait_for_selector(".lb-page table")
     assert votes_shown() == before + 6
+
+
+def test_links_within_the_leaderboard_stay_on_it(visit, served):
+    visitor = visit()
+    page = visitor.page
+    page.keyboard.press("ArrowLeft")
+    visitor.phase("counted")
+    page.keyboard.press("w")
+    page.keyboard.press("2")
+    page.get_by_role("button", name="Next").click()
+    visitor.phase("open")
+    visitor.open("/leaderboard")
+    page.get_by_role("tab", name="Why").click()
+    page.wait_for_url("**/leaderboard#why")
+    page.reload()
+    assert page.get_by_role("tab", name="Why").get_attribute("aria-selected") == "true"
+    page.locator(".lb-card h4 a").first.click()
+    page.wait_for_selector(".lb-view h3")
+    page.wait_for_url("**/leaderboard#why/model/*")
+    page.locator(".lb-view .lb-shot").first.click()
+    page.wait_for_selector(".lb-large")
+    page.wait_for_url("**/leaderboard#why/image/*")
+    page.go_back()
+    page.go_back()
+    page.locator(".lb-card").first.wait_for()
+    page.wait_for_url("**/leaderboard#why")
+    page.get_by_role("tab", name="Data quality").click()
+    page.wait_for_url("**/leaderboard#quality**")
 
 
 def test_about_says_what_happens_to_a_vote(visit, names):

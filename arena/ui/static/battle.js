@@ -145,6 +145,7 @@ async function fetchNext(turn) {
         note(null);
       } else {
         setPhase(before);
+        if (!state.battle) showEmpty('No battle just now.');
         note(error.message, { bad: true, action: 'Try again', run: next });
         return;
       }

@@ -61,7 +61,7 @@ function world() {
 function grow() {
   const { text, left } = composer;
   text.style.height = 'auto';
-  text.style.height = Math.min(text.scrollHeight, 132) + 'px';
+  text.style.height = text.scrollHeight ? Math.min(text.scrollHeight, 132) + 'px' : ''; // none while it is hidden
   const rest = text.maxLength - text.value.length;
   left.textContent = rest < 60 ? `${rest} characters left` : '';
 }
@@ -221,8 +221,10 @@ function showLive() {
   const ready = live.phase === 'ready';
   composer.box.dataset.live = busy ? 'busy' : ready ? 'ready' : 'idle';
   composer.strip.hidden = !(busy || ready);
+  const shown = composer.form.hidden && !busy && !ready;
   composer.form.hidden = busy || ready;
-  ui.next.firstChild.textContent = state.live ? 'See your images' : 'Next';
+  if (shown) grow();
+  ui.next.firstChild.textContent = state.live && !phone.matches ? 'See your images' : 'Next'; // a phone has the strip for it
   composer.eta.textContent = '';
   if (ready) {
     composer.state.textContent = 'Your images are ready';

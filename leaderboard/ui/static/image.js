@@ -8,7 +8,7 @@ function imagePage(found) {
   stack.pointed = true;
   stack.show({ src: found.src, maps: found.maps || {}, points: found.points, size: found.size });
   const left = make('div.lb-picture', {}, stack, found.told && heatControls(found));
-  const by = make('p', {}, 'By ', make('a', { href: pageOf('model', found.model), 'data-at': 'model' }, found.name), found.groups.length ? ` · ${found.groups.join(' · ')}` : '');
+  const by = make('p.lb-by', {}, 'By ', make('a', { href: pageOf('model', found.model), 'data-at': 'model' }, found.name), found.groups.length ? ` · ${found.groups.join(' · ')}` : '');
   const right = found.told
     ? [promptWords(found), by, section('Scores', 'Mean ratings, 1 to 5, with 95% intervals.', scoreRows(ALL_SCORES, found.scores, null, view.trusted),
       make('div.lb-tools', {}, make('span.lb-small', {}, `${many(found.feedback, 'answer')} by ${many(found.voters, 'voter')}`), trustButton(found.light, () => loadPage(false))))]
@@ -23,7 +23,7 @@ const ALL_SCORES = ['overall', 'style', 'coherence', 'alignment'].map((key) => (
 function heatControls(found) {
   const kinds = Object.keys(HEAT).filter((kind) => found.maps[kind]);
   if (!kinds.length) return make('p', {}, 'Nobody was asked where on this image: points are asked of whoever rates it low.');
-  const words = make('ul.lb-where', { role: 'status' });
+  const words = make('ul.lb-where', { 'aria-live': 'polite' });
   const tell = () => words.replaceChildren(...kindsOf().filter((kind) => found.maps[kind]).map((kind) => whereLine(kind, found)));
   const slider = make('input', { type: 'range', min: 20, max: 100, step: 5, value: heat.opacity, 'data-at': 'opacity' });
   slider.addEventListener('input', () => { heat.opacity = Number(slider.value); drawStacks(); });

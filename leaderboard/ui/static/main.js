@@ -1,6 +1,10 @@
 // The page: its head, its tabs (each in the address as #tab), and how it stays fresh. A part is asked for when it is
 // first opened, and again only when votes came in.
 
+// Gradio's page says <base href="./">, which takes "#why" of /leaderboard for "/#why", another page. Without it all other
+// addresses mean what they did: they are looked for beside the page either way.
+for (const base of document.querySelectorAll('base[href="./"]')) base.remove();
+
 const root = element.querySelector('.lb');
 const state = { head: null, tab: '', parts: new Map() };
 const titled = make('section.lb-head');
