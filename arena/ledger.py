@@ -73,8 +73,7 @@ class Ledger(Database):
         kept = []
         with self.transaction() as db:
             for image in images:
-                known = (image.prompt_id, image.model, image.seed)
-                if db.execute("SELECT 1 FROM images WHERE prompt_id = ? AND model = ? AND seed = ?", known).fetchone():
+                if self.generation(image.prompt_id, image.model, image.seed):
                     continue
                 if self._insert(db, "images", asdict(image), "OR IGNORE"):
                     kept.append(image)
@@ -91,6 +90,11 @@ class Ledger(Database):
 
     def image(self, image_id: str) -> Image | None:
         row = self.one("SELECT * FROM images WHERE image_id = ?", image_id)
+        return to_image(row) if row else None
+
+    def generation(self, prompt_id: str, model: str, seed: int) -> Image | None:
+        """The image that this model made of this prompt with this seed."""
+        row = self.one("SELECT * FROM images WHERE prompt_id = ? AND model = ? AND seed = ?", prompt_id, model, seed)
         return to_image(row) if row else None
 
     def banked_images(self, after: int = 0) -> list[Image]:

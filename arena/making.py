@@ -67,7 +67,15 @@ def _settled(stock: Stock, one: Wanted, request: Request, outcome: Image | Gener
         if isinstance(outcome, ImageRejected):
             stock.spend(one.slot, request.seed)
     else:
-        stock.ledger.add_image(outcome)
+        known = stock.ledger.generation(one.prompt.prompt_id, one.model, request.seed)
+        if (
+            known and known.image_id != outcome.image_id and stock.bank.has(known.image_id)
+        ):  # by another process meanwhile
+            if stock.ledger.image(outcome.image_id) is None:
+                stock.bank.remove(outcome.image_id)
+            outcome = known
+        else:
+            stock.ledger.add_image(outcome)
         stock.shelf.add(one.prompt, [outcome])
     return outcome
 

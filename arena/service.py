@@ -240,6 +240,7 @@ class Arena:
         """Make what the bank lacks most, an image or a few of one model; False when it lacks none that can be made now,
         or when the dataset may have it."""
         self.stock.notice()
+        self.stock.shelf.renew()
         return self.restorer.settled and self._refill.some(studio)
 
     def hear(self, table: str) -> None:

@@ -86,8 +86,7 @@ class Stock:
             self._want(prompt)
 
     def notice(self) -> None:
-        """Shelve what another process put on record since: `fill` beside the app, or a second app on this folder. What was
-        erased meanwhile is no part of any pair any more."""
+        """Shelve what another process put on record since: `fill` beside the app, or a second app on this folder."""
         with self._noticing:
             images, self._image = self._servable_images(self._image)
         for prompt_id, row in images.items():
@@ -98,7 +97,6 @@ class Stock:
                     self.wanted.drop((prompt_id, image.model))
         if images:
             self.shelf.look_again()
-        self.shelf.renew()
 
     def arrived(self, pictures: Iterable[Awaited]) -> None:
         """Shelve those whose picture the bank has now, and want the others, which will never come."""

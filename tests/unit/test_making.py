@@ -211,3 +211,26 @@ def test_a_batch_says_nothing_of_what_a_live_battle_takes(counted):
     list(make(arena.stock, arena.studio, wanted[:2]))
     list(make(arena.stock, arena.studio, wanted[2:3]))
     assert heard == [["model-a"]]
+
+
+def test_what_another_process_made_meanwhile_is_kept_and_ours_is_not(make_arena):
+    """On a GPU the same request may come out a little different: one generation is on record once."""
+    arena = make_arena(categories=things(1))
+    [one, *_] = arena.stock.lacking()
+    request = arena.stock.request(one.prompt, one.model, one.replicate)
+    theirs = arena.stock.keep(one.prompt, request, arena.studio.generate(
+        [arena.stock.request(one.prompt, one.model, 99)], lambda share: None, lambda: False)[0], private=False)  # fmt: skip
+    generate = arena.studio.generate
+
+    def slow(*given):
+        made = generate(*given)
+        arena.ledger.add_image(theirs)
+        return made
+
+    arena.studio.generate = slow
+    [(_, outcome)] = make(arena.stock, arena.studio, [one])
+    assert outcome == theirs and arena.ledger.banked_images() == [theirs]
+    assert len(list(arena.bank.folder.rglob("*.png"))) == 1 and not arena.stock.lacks(one.prompt, one.model)
+    arena.bank.remove(theirs.image_id)  # a picture that was lost is made again all the same
+    [(_, again)] = make(arena.stock, arena.studio, [one])
+    assert again.image_id != theirs.image_id and arena.bank.has(again.image_id)
