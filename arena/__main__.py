@@ -159,7 +159,7 @@ def _about(done) -> str:
     rows = ", ".join(f"{n} {table}" for table, n in done.rows.items() if n) or "nothing"
     lines = [
         f"ledger: {rows} erased, and the file written anew",
-        f"local shards: {done.local_files} removed or made again",
+        f"local shards, and ledgers set aside: {done.local_files} removed or made again",
     ]
     if done.dataset:
         lines.append(

@@ -40,7 +40,7 @@ _PRIVATE = "private = 1 AND prompt_id IN (SELECT prompt_id FROM battles WHERE vo
 
 @dataclass(slots=True)
 class Erased:
-    """What was erased. Rows of the ledger by table; files are shards that held rows of the voter."""
+    """What was erased. Rows of the ledger by table; files are shards that held rows of the voter, and damaged ledgers."""
 
     rows: dict[str, int] = field(default_factory=dict)
     local_files: int = 0
@@ -76,6 +76,9 @@ class Eraser:
         self._from_ledger(voter, votes, done)
         self._from_disk(voter, done)
         self.ledger.scrub()
+        for copy in self.ledger.path.parent.glob(f"{self.ledger.path.name}.damaged-*"):  # see arena.salvage
+            copy.unlink()
+            done.local_files += 1
         self._publisher.publish_now(images=self._hub is not None)  # the ids go first: with them every replica knows
         if self._hub:
             self._from_dataset(voter, done)

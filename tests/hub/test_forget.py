@@ -67,6 +67,7 @@ def test_what_is_erased_is_gone_and_the_rest_loads(hub, target, published, tmp_p
     arena, votes = published
     later = arena.vote(1)  # not sealed yet
     arena.say(later[0])
+    (arena.folder / "ledger.sqlite.damaged-1").write_bytes(f"what was left of {votes[2].voter}".encode())
     done = eraser(arena, target).erase(votes[2].voter)
     assert done.rows["votes"] == 1 and done.rows["exclusions"] == 1 and done.rows["feedback"] == 2
     assert done.dataset_rows == 4
