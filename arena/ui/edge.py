@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -99,6 +100,9 @@ class Guard:
     def __init__(self, app: ASGIApp, *, key: VoterKey, on_space: bool = False, space_hosts: tuple[str, ...] = (),
                  limits: Limits = Limits()):  # fmt: skip
         self.app, self.key, self.on_space, self.space_hosts, self.limits = app, key, on_space, space_hosts, limits
+        # Gradio compresses its files and leaves out its pages, which hold all of our scripts. No page holds a secret that
+        # its compressed length could tell.
+        self.pages = GZipMiddleware(app, minimum_size=2000, compresslevel=6)
         self.cookie_key = key.derive("visitor cookie")
         self.csp = CSP + (SPACE_FRAMES if on_space else "")
         self.posts, self.posts_of_address = RateLimit(*limits.posts), RateLimit(*limits.posts_of_address)
@@ -125,7 +129,8 @@ class Guard:
                 self.health_of_address.spend(address, "so many looks at the server's health from one place")
         except Refused as refused:
             return await error_response(refused, gradio=scope["path"].startswith(API))(scope, receive, send)
-        await self.app(scope, receive, send)
+        page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
+        await (self.pages if page else self.app)(scope, receive, send)
 
     # -- who ---------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ async def inner(scope, receive, send) -> None:
     elif request.url.path.startswith("/assets/"):
         answer = PlainTextResponse("asset")
     else:
-        answer = HTMLResponse("<p>page</p>")
+        answer = HTMLResponse("<p>page</p>" * 1000)
     await answer(scope, receive, send)
 
 
@@ -81,6 +81,16 @@ def test_page_sets_a_cookie_that_is_then_a_voter():
     again = client.get("/").headers["set-cookie"]
     assert again.split(";")[0] == client.cookie, "a known visitor stays the same one"
     assert Client().arrive().send().json()["voter"] != one["voter"]
+
+
+def test_pages_travel_compressed_and_nothing_else_does():
+    browser = {"accept": "text/html,*/*", "accept-encoding": "gzip"}
+    page = Client().request("GET", "/", browser)
+    assert page.headers["content-encoding"] == "gzip" and page.text == "<p>page</p>" * 1000
+    assert int(page.headers["content-length"]) < 1000 and page.headers["set-cookie"].startswith(COOKIE)
+    assert "content-security-policy" in page.headers
+    for headers in ({**browser, "accept-encoding": "identity"}, {**browser, "accept": "application/json"}):
+        assert "content-encoding" not in Client().request("GET", "/", headers).headers
 
 
 def test_only_pages_set_cookies():
