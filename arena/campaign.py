@@ -203,7 +203,8 @@ class Counts:
         while self._said < end:
             to = min(end, self._said + AT_ONCE)
             for row in self._ledger.all(_SAID, self._said, to, self._voted, self._since):
-                if row["vote_id"] not in self._out and row["sides"] + self._sides(row["vote_id"]) == len(SIDES):
+                lacked = len(SIDES) - row["sides"]  # mostly none: both came together
+                if row["vote_id"] not in self._out and (not lacked or self._sides(row["vote_id"]) == lacked):
                     self._count(row, 1)
             self._said = to
 
