@@ -21,7 +21,7 @@ from arena.bank import Bank
 from arena.compact import Compactor, CompactReport, CompactStatus
 from arena.config import ArenaConfig
 from arena.dataset_card import renewed_card
-from arena.errors import ArenaError, PublishError, RestoreError
+from arena.errors import ArenaError, LedgerError, PublishError, RestoreError
 from arena.hub import NOWHERE, Hub, HubTarget, Nowhere
 from arena.ledger import Ledger
 from arena.logs import without_secrets
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 COMMITS_AN_HOUR = 60  # the Hub allows 128; others may commit there too
 LONGEST_WAIT = 900.0  # seconds between two tries while the Hub fails
+MANY_IMAGES = 20  # so many new ones wait for a commit of their own when the arena closes
 UPKEEP_EVERY = 3600.0  # seconds between two looks whether there is something to compact or to remove
 DAY = 86_400_000  # milliseconds
 
@@ -147,6 +148,9 @@ class Publisher:
         wait = 0.25
         while (left := end - time.monotonic()) > 0:
             try:
+                if self._many_images():  # votes first: pictures take many times as long, and there may be no more time
+                    self._round(commits=None, images=False, patience=left)
+                    left = max(0.0, end - time.monotonic())
                 self._round(commits=None, images=self._hub.dataset is not None, patience=left)
                 self._flushed = True
                 return
@@ -156,6 +160,12 @@ class Publisher:
                     return
             time.sleep(max(0.0, min(wait, end - time.monotonic())))
             wait *= 2
+
+    def _many_images(self) -> bool:
+        try:
+            return bool(self._hub.dataset) and len(self._ledger.unsealed("images", MANY_IMAGES)) == MANY_IMAGES
+        except LedgerError:  # the round will say so
+            return False
 
     def _keep_up(self, compactor: Compactor) -> None:
         wait = compactor.first_look

@@ -218,6 +218,21 @@ def test_closing_publishes_what_is_left(hub, target, arena):
     assert publisher.status().next_try_at is None
 
 
+def test_closing_publishes_votes_before_many_pictures(hub, target, arena, monkeypatch):
+    monkeypatch.setattr("arena.publisher.MANY_IMAGES", 4)
+    votes, drawn, read = arena.vote(3), threading.Event(), arena.bank.read
+    monkeypatch.setattr(arena.bank, "read", lambda image_id: drawn.wait(100) and read(image_id))
+    publisher, ended = arena.publisher(target), []
+    closing = threading.Thread(target=lambda: ended.append(publisher.close(deadline=100)))
+    closing.start()
+    until(lambda: hub.commits(DATASET) == 1)
+    assert_exactly_once(hub, votes)
+    assert not any(path.startswith("data/images/") for path in hub.files(DATASET))
+    drawn.set()
+    closing.join(100)
+    assert ended == [True] and any(path.startswith("data/images/") for path in hub.files(DATASET))
+
+
 def test_closing_ends_in_time_and_the_next_start_goes_on(hub, target, arena):
     votes, publisher = arena.vote(3), arena.publisher(target)
     hub.faults.add(r"POST .*/commit/", hang=60, times=-1)
