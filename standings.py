@@ -94,8 +94,7 @@ class Heard:
     def look(self, exclusions: int) -> None:
         """Read again where feedback came, or where an exclusion may have taken some back; for GLANCE seconds a caller
         waits for it, so that a small arena shows feedback at once."""
-        given = self._ledger.feedback_after(self._at[0])
-        at = (given[-1][0] if given else self._at[0], exclusions)
+        at = (self._ledger.last("feedback"), exclusions)
         if at != self._at:
             self._at, self._wanted = at, at[0] > 0
         due = self._wanted and time.monotonic() >= self._next

@@ -103,10 +103,6 @@ class Ledger(Database):
             to_image(row) for row in self.all("SELECT * FROM images WHERE private = 0 AND seq > ? ORDER BY seq", after)
         ]
 
-    def last_image(self) -> int:
-        """The number (seq) of the newest image; 0 where there is none."""
-        return self.one("SELECT COALESCE(MAX(seq), 0) AS seq FROM images")["seq"]
-
     def private_images(self, before: int, since: int = 0) -> list[str]:
         """Ids of visitors' private images that were made from `since` to just before `before` (milliseconds)."""
         rows = self.all(f"SELECT image_id FROM images WHERE private = 1 AND {NOT_GOLD} AND created_at >= ? AND "
@@ -298,6 +294,10 @@ class Ledger(Database):
         (milliseconds)."""
         sql = "SELECT path FROM shards WHERE path GLOB ? AND published_at < ?"
         return [row["path"] for row in self.all(sql, f"{folder}/*", before)]
+
+    def last(self, table: str) -> int:
+        """The number (seq) of the newest row of a published table; 0 where there is none."""
+        return self.one(f"SELECT COALESCE(MAX(seq), 0) AS seq FROM {table}")["seq"]
 
     def counts(self) -> dict[str, int]:
         """Rows of each published table (what is private left out)."""

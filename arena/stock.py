@@ -220,7 +220,7 @@ class Stock:
     def _servable_images(self, after: int) -> tuple[dict[str, list[Image]], int]:
         """Those that came after the image with this number, by prompt, and the last one's number."""
         images: dict[str, list[Image]] = {}
-        last = self.ledger.last_image()
+        last = self.ledger.last("images")
         for image in self.ledger.banked_images(after) if last > after else ():
             if self._retired(image.image_id):
                 self.spend((image.prompt_id, image.model), image.seed)
