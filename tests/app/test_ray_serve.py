@@ -32,7 +32,7 @@ def served(tmp_path: Path) -> Iterator[str]:
     """The address of Serve's proxy, once the model behind it is loaded. The cluster was started elsewhere and knows none
     of the example's variables."""
     raylets = Raylets(second=False, environ=PATIENT)
-    url, end, log = f"http://127.0.0.1:{(port := free_port())}/", time.monotonic() + 480, tmp_path / "log"
+    url, end, log = f"http://127.0.0.1:{(port := free_port())}/", time.monotonic() + 1000, tmp_path / "log"
     own = {"MODEL": "arena/models/tiny-unet", "GPUS": "0", "SERVER_TOKEN": TOKEN}
     commands = [["start", "--http-port", str(port)], ["run", "examples.ray_serve:app"]]
     process = None
@@ -63,6 +63,7 @@ def ready(url: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # twenty seconds of a processor, in five processes that import one after the other
 def test_an_image_by_ray_serve_is_the_one_that_the_pipeline_draws_here(served, monkeypatch):
     import torch
 
