@@ -68,9 +68,8 @@ def _settled(stock: Stock, one: Wanted, request: Request, outcome: Image | Gener
             stock.spend(one.slot, request.seed)
     else:
         known = stock.ledger.generation(one.prompt.prompt_id, one.model, request.seed)
-        if (
-            known and known.image_id != outcome.image_id and stock.bank.has(known.image_id)
-        ):  # by another process meanwhile
+        other = known is not None and known.image_id != outcome.image_id
+        if other and stock.bank.has(known.image_id):  # made by another process meanwhile
             if stock.ledger.image(outcome.image_id) is None:
                 stock.bank.remove(outcome.image_id)
             outcome = known
