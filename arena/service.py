@@ -148,7 +148,11 @@ class Arena:
             self.campaign.may_go_on(voter, battle_id)
         judged = self.gold.judge_vote(battle_id, voter, winner, seconds)
         name = user_name if signed_in and user_name and self.ledger.is_named(voter) else None
-        hold = hold or judged is not None or (self.campaign.required and battle is not None and battle.served_from == "bank")
+        hold = (
+            hold
+            or judged is not None
+            or (self.campaign.required and battle is not None and battle.served_from == "bank")
+        )
         vote = self._cast(battle_id, Ballot(voter, winner, seconds, signed_in, name, judged), hold)
         if judged:  # no result of anything
             return None
