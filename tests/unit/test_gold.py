@@ -331,15 +331,21 @@ def test_an_area_is_judged_by_its_points(make_arena, fill, files):
     assert kept.feedback_id == feedback_id(arena.ledger.vote_of(blind.battle_id).vote_id, side)
 
 
-def test_feedback_that_is_never_put_right_goes_on_record(make_arena, fill, files, clock):
-    a, b = files(2)
-    arena = make_arena(campaign=CAMPAIGN, gold=gold(words_task(a, b), first=1))
-    fill(arena)
+def wrongly_answered(arena):
+    """(battle, side) of ann's first task, of words, to which her answer was wrong: there are no mistakes."""
     blind = arena.next_battle("ann")
     side = next(iter(arena.gold.tasks().values())).side(arena.ledger.battle(blind.battle_id))
     arena.cast_vote(blind.battle_id, "model_a", "ann")
     with pytest.raises(WrongAnswer):
         arena.feedback.give(blind.battle_id, side, ALL, "ann")
+    return blind, side
+
+
+def test_feedback_that_is_never_put_right_goes_on_record(make_arena, fill, files, clock):
+    a, b = files(2)
+    arena = make_arena(campaign=CAMPAIGN, gold=gold(words_task(a, b), first=1))
+    fill(arena)
+    wrongly_answered(arena)
     clock.now += 3600 * 25
     arena.next_battle("ann")
     [row] = rows_of(arena, "feedback")
@@ -350,11 +356,7 @@ def test_a_wrong_answer_is_not_escaped_by_taking_the_vote_back(make_arena, fill,
     a, b = files(2)
     arena = make_arena(campaign=CAMPAIGN, gold=gold(words_task(a, b), first=1))
     fill(arena)
-    blind = arena.next_battle("ann")
-    side = next(iter(arena.gold.tasks().values())).side(arena.ledger.battle(blind.battle_id))
-    arena.cast_vote(blind.battle_id, "model_a", "ann")
-    with pytest.raises(WrongAnswer):
-        arena.feedback.give(blind.battle_id, side, ALL, "ann")
+    blind, side = wrongly_answered(arena)
     with pytest.raises(TaskFirst, match="put right first"):
         arena.withdraw(blind.battle_id, "ann")
     assert arena.next_battle("ann").battle_id == blind.battle_id
